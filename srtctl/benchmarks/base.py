@@ -1,0 +1,61 @@
+"""What a benchmark is: parameters, the commands it runs, and how to read what they leave.
+
+Everything in this package uses the standard library only, because the parsers also run inside the allocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from srtctl.errors import Problem
+from srtctl.plan.model import PointSteps, Step
+from srtctl.plan.programs import Programs
+from srtctl.schema.benchmark import BenchmarkConfig
+
+
+@dataclass(frozen=True)
+class ClientContext:
+    """What a benchmark may know about the servers when its commands are made.
+
+    Attributes:
+        endpoint: `host:port` of the public entrance (tokens).
+        model: Served model name.
+        tokenizer: Path (or hub id) of the tokenizer.
+        slot: Node the client runs on.
+        worker_endpoints: Role -> `host:port` of each worker leader (tokens); by role name.
+        frontend_endpoints: `host:port` of each frontend (tokens).
+        programs: Where the client programs are.
+        config_id: Id of the point.
+    """
+
+    endpoint: str
+    model: str
+    tokenizer: str
+    slot: int = 0
+    worker_endpoints: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    frontend_endpoints: Sequence[str] = ()
+    programs: Programs = Programs()
+    config_id: str = ""
+
+
+class Benchmark(Protocol):
+    """One entry of the registry."""
+
+    type: str
+    params: type[BenchmarkConfig]
+
+    def check(self, params: Any) -> list[Problem]:
+        """Everything wrong with these parameters; keys are written in full, as in `benchmark.isl`."""
+
+    def steps(self, params: Any, context: ClientContext) -> PointSteps:
+        """The measurements, in order."""
+
+    def parse(self, directory: Path, step: Step) -> list[dict[str, Any]]:
+        """The measurements found in a directory that the step's client left, as `rows.Measurement` dicts.
+
+        Raises:
+            ValueError: The files are missing or not what the client writes; the text says which.
+        """

@@ -1,0 +1,43 @@
+"""What composition hands on: one plain config per point, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where values were written: dotted key -> `recipe.yaml:7`, `mode=disagg (conf/mode/disagg.yaml:4)`, `command line`."""
+
+    table: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, key: str) -> str:
+        """The source of `key`, else of its nearest parent that has one, else an empty text."""
+        while key:
+            if key in self.table:
+                return self.table[key]
+            key = key.rpartition(".")[0]
+        return ""
+
+
+@dataclass(frozen=True)
+class ComposedPoint:
+    """One point of a sweep, as Hydra composed it.
+
+    Attributes:
+        index: Its number in the sweep.
+        overrides: What distinguishes it and what was said on the command line, as Hydra records it.
+        config: Plain dicts, lists and scalars; every interpolation resolved.
+        sources: Where the values came from.
+        choices: Config group -> chosen option.
+        dropped: Recipe keys that a group named on the command line replaced.
+    """
+
+    index: int
+    overrides: tuple[str, ...]
+    config: Mapping[str, Any]
+    sources: Sources = Sources()
+    choices: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()

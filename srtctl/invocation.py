@@ -1,0 +1,39 @@
+"""The command that is being carried out, for those who can't be given it as an argument.
+
+Hydra stands between the command line and the launcher and hands nothing through, so the command line leaves the
+invocation here and the launcher picks it up.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One srtctl command.
+
+    Attributes:
+        verb: `apply` or `dry-run` (`validate` is the same).
+        argv: What the user typed after `srtctl`.
+        recipe: The file given with -f.
+        selector: The part after a colon in `-f FILE:selector`.
+        output_dir: The value of -o.
+        as_json: Print one JSON document instead of text.
+        show_sources: Show where each value came from.
+        verbose: Show every process with its whole environment.
+    """
+
+    verb: str = "apply"
+    argv: tuple[str, ...] = ()
+    recipe: Path | None = None
+    selector: str = ""
+    output_dir: Path | None = None
+    as_json: bool = False
+    show_sources: bool = False
+    verbose: bool = False
+
+
+current: ContextVar[Invocation] = ContextVar("srtctl_invocation", default=Invocation())

@@ -1,0 +1,358 @@
+"""The plan: everything the orchestrator needs, as frozen values that go to JSON and back.
+
+Texts in a plan hold *tokens* where only the allocation knows the answer:
+
+    @host:slot1@            address of the node in slot 1
+    @port:decode0/http@     the port called `decode0/http` (see `PortRequest`)
+    @iface:slot1@           name of the network interface that has that address
+    @scratch:slot1@         a private directory on that node's local disk, removed at the end
+    @allocation@            the allocation directory, for a program that must be given an absolute path
+    @point@                 the attempt directory of the point that is being measured (steps only)
+
+Paths without a token are relative to the attempt directory, which is every process's working directory;
+rendered files are written there with their tokens replaced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+SCHEMA_VERSION = 1
+
+TOKEN = re.compile(r"@(?:(?P<kind>host|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|point))@")
+
+ROLES = ("prefill", "decode", "aggregated")
+
+
+@dataclass(frozen=True)
+class PortRequest:
+    """A port that a process listens on.
+
+    Attributes:
+        name: `<process>/<purpose>`, such as `decode0/http`; unique in the plan.
+        slot: The node it is bound on.
+        preferred: The number to take when it is free.
+        max_port: Highest usable number (Dynamo keeps its system port in an i16: 32767).
+        count: Consecutive ports needed, starting at the number that is given out.
+    """
+
+    name: str
+    slot: int
+    preferred: int
+    max_port: int = 65535
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A node of the plan before its host is known.
+
+    Attributes:
+        index: 0 … N-1; the order of Slurm's node list.
+        gpus: GPUs the node has for us.
+        serves: What was placed on it: `head`, `infra`, `frontend`, `client`, `worker`.
+        het_group: Component of a heterogeneous job.
+    """
+
+    index: int
+    gpus: int
+    serves: tuple[str, ...] = ()
+    het_group: int = 0
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The part of a worker on one node."""
+
+    slot: int
+    gpus: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One logical engine instance. `ranks[0]` is its leader."""
+
+    role: str
+    index: int
+    ranks: tuple[Rank, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}{self.index}"
+
+    @property
+    def gpu_count(self) -> int:
+        return sum(len(rank.gpus) for rank in self.ranks)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How to see that a process is ready: one HTTP GET (or TCP connect), repeated until it answers as wanted.
+
+    Attributes:
+        kind: `http` or `tcp`.
+        address: `@host:…@:@port:…@`.
+        path: For http; the request path.
+        expect_status: For http.
+        expect_json: Dotted key in the JSON answer -> value it must have, compared as given.
+        interval_s: Time between two tries.
+        timeout_s: Of one try.
+    """
+
+    kind: str
+    address: str
+    path: str = "/"
+    expect_status: int = 200
+    expect_json: Mapping[str, Any] = field(default_factory=dict)
+    interval_s: float = 0.05
+    timeout_s: float = 2.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised OS process, which is one Slurm step.
+
+    Attributes:
+        name: Unique in the plan; its log is `logs/<name>.log`.
+        role: `etcd`, `nats`, `nginx`, `frontend`, `prefill`, `decode`, `aggregated`, `setup`, `client`.
+        kind: `service` (must stay) or `task` (succeeds with exit 0 and its declared `outputs`).
+        slot: Node it runs on.
+        gpus: Indices on that node; empty for none.
+        argv: Program and arguments, never a shell line of our own values; may hold tokens.
+        env: Added to the scrubbed environment; may hold tokens.
+        needs: Names of processes that must be ready (a task: done) before this one is started.
+        probe: None means ready as soon as it has been started.
+        ready_timeout_s: From its start to ready; beyond it the run fails.
+        stop_signal: Sent for an ordered stop.
+        stop_wait_s: How long it gets before SIGKILL, within the shared deadline of the whole stop.
+        must_live: Its end, unasked, ends the run.
+        restart: `never`; reserved for fault-tolerance runs.
+        outputs: Files a task must have made, relative to its working directory.
+        worker: Name of the worker it is a rank of, empty otherwise.
+        setup: Argv of a command that runs in the same place first; its failure is this process's failure.
+        container: False for what always runs on the bare node.
+        version_argv: Prints the program's version (checked in the job's first seconds), empty for no check.
+        version_want: Regular expression that the version text must match.
+    """
+
+    name: str
+    role: str
+    slot: int
+    argv: tuple[str, ...]
+    kind: str = "service"
+    gpus: tuple[int, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    probe: Probe | None = None
+    ready_timeout_s: float = 1800.0
+    stop_signal: str = "TERM"
+    stop_wait_s: float = 10.0
+    must_live: bool = True
+    restart: str = "never"
+    outputs: tuple[str, ...] = ()
+    worker: str = ""
+    setup: tuple[str, ...] = ()
+    container: bool = True
+    version_argv: tuple[str, ...] = ()
+    version_want: str = ""
+
+
+@dataclass(frozen=True)
+class Census:
+    """Who must be registered where traffic enters before anything is measured.
+
+    Attributes:
+        kind: `dynamo` (count `generate` instances in /health), `sglang-router` (/workers), `none`.
+        frontends: `host:port` of every frontend.
+        expect: Workers per role, zero roles left out.
+        model: Name that must be listed under /v1/models.
+    """
+
+    kind: str
+    frontends: tuple[str, ...]
+    expect: Mapping[str, int]
+    model: str
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """A text written into the attempt directory, tokens replaced. `path` is relative."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Container:
+    """How steps are wrapped on this cluster; `runtime` is `none` or `pyxis`."""
+
+    runtime: str = "none"
+    image: str = ""
+    mounts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Deadlines of the run, in seconds."""
+
+    ready_s: float = 1800.0
+    stop_s: float = 5.0
+    drain_s: float = 30.0
+    time_limit_s: float | None = None
+    early_warning_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The servers of one deployment: the whole input of the orchestrator, with the points' steps beside it.
+
+    Attributes:
+        endpoint: `host:port` where clients send requests (tokens).
+        public_port: Name of the port request behind `endpoint`.
+        model: Served model name.
+        flush_paths: HTTP POST paths, tried on every frontend between two points to empty the workers' caches.
+        pass_environment: Names of variables whose values reach the processes from the submitter's environment.
+        scrub: Prefixes of inherited variables that no process may see.
+        denominators: GPUs by role and in all: `prefill`, `decode`, `aggregated`, `all`.
+        flag_sources: Worker role -> flag -> where it came from.
+        provenance: What is known at submission: versions, model path, backend, engine.
+    """
+
+    name: str
+    deployment_id: str
+    backend: str
+    frontend: str
+    model: str
+    slots: tuple[Slot, ...]
+    workers: tuple[Worker, ...]
+    processes: tuple[Process, ...]
+    ports: tuple[PortRequest, ...]
+    census: Census
+    endpoint: str
+    public_port: str
+    files: tuple[RenderedFile, ...] = ()
+    container: Container = Container()
+    budgets: Budgets = Budgets()
+    flush_paths: tuple[str, ...] = ()
+    pass_environment: tuple[str, ...] = ()
+    scrub: tuple[str, ...] = ("SLURM_", "SBATCH_", "SRUN_", "PMIX_", "PMI_", "OMPI_", "DYN_", "ETCD_", "NATS_")
+    denominators: Mapping[str, int] = field(default_factory=dict)
+    flag_sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def process(self, name: str) -> Process:
+        """The process called `name`; KeyError if there is none."""
+        for process in self.processes:
+            if process.name == name:
+                return process
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement of a point: a client to run and how to read what it leaves.
+
+    Attributes:
+        name: Directory under `measurements/`, unique in the point, such as `c0008`.
+        benchmark: Registry name; its parser turns the directory into rows.
+        argv: Client command (tokens); working directory is the measurement's own.
+        env: As for a process.
+        slot: Node it runs on.
+        outputs: Files it must leave, relative to its working directory.
+        timeout_s: None for no limit of its own.
+        expected_requests: Measured requests it will send; None when not known.
+        settings: What was asked for, copied into the rows: concurrency, isl, osl, …
+        hold: No client at all: keep the servers up until told to stop (`manual`).
+        container: False to run on the bare node.
+    """
+
+    name: str
+    benchmark: str
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    slot: int = 0
+    outputs: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    expected_requests: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    hold: bool = False
+    container: bool = True
+
+
+@dataclass(frozen=True)
+class PointSteps:
+    """The workload of one point; written as `points/NNNN/steps.json`."""
+
+    config_id: str
+    benchmark: str
+    steps: tuple[Step, ...]
+    files: tuple[RenderedFile, ...] = ()
+    unset_env: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> str:
+    """Stable JSON text of a plan or of a point's steps: keys sorted, two spaces, a newline at the end."""
+    return json.dumps(dataclasses.asdict(value), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def from_json(cls: type[T], text: str) -> T:
+    """Read what `to_json` wrote.
+
+    Raises:
+        ValueError: The text was written by another version of the schema, or does not fit `cls`.
+    """
+    data = json.loads(text)
+    found = data.get("schema_version") if isinstance(data, dict) else None
+    if found != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {found!r} is not {SCHEMA_VERSION}: written by another release of srtctl")
+    return typing.cast(T, _build(cls, data))
+
+
+def _build(kind: Any, data: Any) -> Any:
+    """`data` (plain JSON values) as an instance of the annotation `kind`."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        unknown = set(data) - set(hints)
+        if unknown:
+            raise ValueError(f"{kind} has no field {sorted(unknown)[0]!r}")  # noqa: TRY004
+        return kind(**{name: _build(hints[name], value) for name, value in data.items()})
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if data is None:
+            return None
+        return _build(next(a for a in args if a is not type(None)), data)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_build(args[0], item) for item in data)
+        return tuple(_build(a, item) for a, item in zip(args, data, strict=True))
+    if origin is not None and isinstance(data, dict):
+        return {key: _build(args[1], value) for key, value in data.items()}
+    return data
+
+
+def tokens_in(text: str) -> Iterator[tuple[str, str]]:
+    """Every token of a text as (kind, name); the name of `@allocation@` and `@point@` is empty."""
+    for match in TOKEN.finditer(text):
+        yield (match["dir"], "") if match["dir"] else (match["kind"], match["name"])
+
+
+def replace_tokens(text: str, table: Mapping[str, str]) -> str:
+    """`text` with each token replaced by `table["kind:name"]`.
+
+    Raises:
+        KeyError: A token is not in the table.
+    """
+    return TOKEN.sub(lambda m: table[m.group(0).strip("@")], text)
