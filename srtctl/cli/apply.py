@@ -1,0 +1,192 @@
+"""`apply`, `dry-run` and `validate`: srtctl's own flags are taken out, the rest goes to Hydra as it is."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from srtctl.errors import ExitCode, Problem, SrtctlError
+
+APPLY_HELP = """\
+usage: srtctl {verb} [-f RECIPE[:VARIANT]] [key=value ...] [group=option ...] [-m]
+
+{what}
+
+  -f, --file FILE[:VARIANT]   recipe to start from; without it the job is composed from the groups alone
+  -m, --multirun              sweep over comma lists, ranges and globs: mode=agg,disagg  benchmark.isl=range(1024,4097,1024)
+  --setup-script SCRIPT       script to run before every worker (a path from here, else beside the recipe)
+  --tags a,b                  words to find the run by
+  --wait                      stay until the results are there, with live progress; Ctrl-C detaches
+  -o, --output-dir DIR        where results go
+  --json                      print one JSON document
+  --sources                   show where each value came from (dry-run)
+  -v, --verbose               show every process with its whole environment (dry-run)
+
+Hydra's flags work too: --cfg job, --info, --resolve, --config-dir DIR, -sc install=bash; see srtctl --hydra-help."""
+
+WHAT = {
+    "apply": "Compose a job, check it, plan it and start it. Returns at once; `srtctl status` shows what it does.",
+    "dry-run": "Everything that `apply` does, except that nothing is started.",
+    "validate": "The same as dry-run.",
+}
+
+SWITCHES = {
+    "--json": "as_json",
+    "--sources": "show_sources",
+    "-v": "verbose",
+    "--verbose": "verbose",
+    "--wait": "wait",
+}
+VALUES = {
+    "-f": "file",
+    "--file": "file",
+    "--setup-script": "setup_script",
+    "--tags": "tags",
+    "-o": "output_dir",
+    "--output-dir": "output_dir",
+    "--output": "output_dir",
+}
+# Hydra's own flags (1.3 and 1.4); the second set takes the next word as its value
+HYDRA_SWITCHES = {"-m", "--multirun", "-r", "--run", "--hydra-help", "--version", "-sc", "--shell-completion", "--resolve"}
+HYDRA_VALUES = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "-i", "--info"}
+
+
+@dataclass
+class Arguments:
+    """The command line of apply or dry-run, taken apart."""
+
+    file: str | None = None
+    setup_script: str | None = None
+    tags: str | None = None
+    output_dir: str | None = None
+    as_json: bool = False
+    show_sources: bool = False
+    verbose: bool = False
+    wait: bool = False
+    help: bool = False
+    hydra: list[str] = field(default_factory=list)
+
+
+def main(verb: str, argv: list[str]) -> int:
+    """Carry out `verb` (apply, dry-run or validate)."""
+    arguments = parse(argv)
+    if arguments.help:
+        print(APPLY_HELP.format(verb=verb, what=WHAT[verb]))
+        return ExitCode.OK
+    from srtctl import compose
+    from srtctl import recipe as recipes
+    from srtctl.invocation import Invocation, current
+
+    invocation = Invocation(
+        verb="apply" if verb == "apply" else "dry-run",
+        argv=(verb, *argv),
+        output_dir=Path(arguments.output_dir) if arguments.output_dir else None,
+        as_json=arguments.as_json,
+        show_sources=arguments.show_sources,
+        verbose=arguments.verbose,
+    )
+    recipe = None
+    if arguments.file is not None:
+        path, selector = split_selector(arguments.file)
+        recipe = recipes.load(path, selector, overrides=arguments.hydra)
+        invocation = replace(invocation, recipe=path, selector=selector)
+    token = current.set(invocation)
+    try:
+        launcher = None if verb == "apply" else "srtctl_preview"
+        return int(compose.run(arguments.hydra + own_overrides(arguments), recipe, launcher) or ExitCode.OK)
+    finally:
+        current.reset(token)
+
+
+def parse(argv: list[str]) -> Arguments:
+    """Take srtctl's flags out of `argv`; everything else stays, in order, for Hydra.
+
+    Raises:
+        SrtctlError: A flag lacks its value, or is none of ours and none of Hydra's.
+    """
+    found = Arguments()
+    problems: list[Problem] = []
+    words = iter(argv)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if word in ("-h", "--help"):
+            found.help = True
+        elif word in SWITCHES:
+            setattr(found, SWITCHES[word], True)
+        elif flag in VALUES and flag.startswith("-"):
+            taken = value if equals else next(words, None)
+            if taken is None or taken == "":
+                problems.append(Problem("flag", f"{flag} needs a value", hint=f"{flag} {VALUES[flag].upper()}"))
+            else:
+                setattr(found, VALUES[flag], taken)
+        elif word.startswith("-") and not _is_hydra_flag(flag):
+            problems.append(_unknown_flag(word))
+        else:
+            found.hydra.append(word)
+            if word in HYDRA_VALUES and (follow := next(words, None)) is not None:
+                found.hydra.append(follow)
+    if problems:
+        raise SrtctlError(problems)
+    return found
+
+
+def split_selector(text: str) -> tuple[Path, str]:
+    """`recipe.yaml:override_*` as path and selector; a colon in an existing path stays part of it."""
+    if Path(text).exists() or ":" not in text:
+        return Path(text), ""
+    path, _, selector = text.rpartition(":")
+    return Path(path), selector
+
+
+def own_overrides(arguments: Arguments) -> list[str]:
+    """What srtctl's flags mean for the job, written as overrides so that they are composed like any other."""
+    overrides = []
+    if arguments.setup_script is not None:
+        overrides.append(f"setup_script={quote(str(find_setup_script(arguments)))}")
+    if arguments.tags is not None:
+        words = [quote(tag.strip()) for tag in arguments.tags.split(",") if tag.strip()]
+        overrides.append(f"tags=[{','.join(words)}]")
+    if arguments.wait:
+        overrides.append("launcher.wait=true")
+    return overrides
+
+
+def find_setup_script(arguments: Arguments) -> Path:
+    """The script named on the command line: from the current directory, else beside the recipe."""
+    named = Path(str(arguments.setup_script))
+    places = [named]
+    if arguments.file is not None and not named.is_absolute():
+        places.append(split_selector(arguments.file)[0].parent / named)
+    for place in places:
+        if place.is_file():
+            return place.absolute()
+    looked = " and ".join(str(place.absolute()) for place in places)
+    raise SrtctlError(
+        Problem(
+            "setup-script",
+            "there is no such file",
+            key="--setup-script",
+            value=str(named),
+            allowed="a script that can be read",
+            hint=f"looked for {looked}",
+            source="command line",
+        )
+    )
+
+
+def quote(text: str) -> str:
+    """`text` as a quoted value in Hydra's override grammar."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _is_hydra_flag(flag: str) -> bool:
+    return flag in HYDRA_SWITCHES or flag in HYDRA_VALUES or flag.startswith("--experimental")
+
+
+def _unknown_flag(word: str) -> Problem:
+    known = [*SWITCHES, *VALUES, *HYDRA_SWITCHES, *HYDRA_VALUES]
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "`srtctl apply --help` lists the flags"
+    return Problem("flag", f"unknown flag {word}", hint=hint, source="command line")
