@@ -1,0 +1,10 @@
+"""The engines that can run in workers. A new one is a file in this directory and a line below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from srtctl.backends.mocker import MockerBackend
+from srtctl.backends.sglang import SglangBackend
+
+BACKENDS: dict[str, Any] = {backend.type: backend for backend in (MockerBackend(), SglangBackend())}
