@@ -62,7 +62,9 @@ def run(argv: list[str], cwd: Path) -> tuple[float, float]:
     return wall, usage.ru_maxrss / 1024
 
 
-def command(name: str, target_s: float, argv: list[str], target_mib: float | None = None) -> Callable[[int], list[Figure]]:
+def command(
+    name: str, target_s: float, argv: list[str], target_mib: float | None = None
+) -> Callable[[int], list[Figure]]:
     """A measurement of one command's wall time, and of its memory where that has a target."""
 
     def measure(repeat: int) -> list[Figure]:
@@ -109,7 +111,8 @@ MEASUREMENTS: dict[str, Callable[[int], list[Figure]]] = {
 
 def machine() -> str:
     """The machine in one line."""
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
     return f"{os.cpu_count()} cores, {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
 

@@ -67,10 +67,18 @@ def run_once(output: Path, number: int, recipe: Path) -> list[str]:
     results = output / "results"
     done = subprocess.run(
         [str(SRTCTL), "apply", "-f", str(recipe), "--wait", "-o", str(results), "--json"],
-        env=environment, cwd=output, capture_output=True, text=True, timeout=300,
+        env=environment,
+        cwd=output,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     wrong = [] if done.returncode == 0 else [f"exit code {done.returncode}: {done.stderr[-500:]}"]
-    rows = [row for file in results.glob("*/*/points/*/attempt-*/result.json") for row in json.loads(file.read_text())["rows"]]
+    rows = [
+        row
+        for file in results.glob("*/*/points/*/attempt-*/result.json")
+        for row in json.loads(file.read_text())["rows"]
+    ]
     if not rows or not all(row["valid"] for row in rows):
         wrong.append(f"{len(rows)} rows, not all valid")
     wrong += [f"process left: {text}" for text in processes(mark)]
@@ -92,7 +100,10 @@ def main() -> int:
             started = time.monotonic()
             wrong = run_once(Path(directory), number, arguments.recipe.absolute())
             dirty += bool(wrong)
-            print(f"run {number + 1}/{arguments.runs}: {'; '.join(wrong) or 'clean'} ({time.monotonic() - started:.1f} s)", flush=True)
+            print(
+                f"run {number + 1}/{arguments.runs}: {'; '.join(wrong) or 'clean'} ({time.monotonic() - started:.1f} s)",
+                flush=True,
+            )
     print(f"{arguments.runs - dirty} of {arguments.runs} runs good and clean")
     return 1 if dirty else 0
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -122,7 +122,7 @@ def _counts(cls: type, node: str, name: str, deployment: bool) -> bool:
 def _reduced(value: Any, deployment: bool, node: str = "") -> dict[str, Any]:
     """The keys of a node that count and differ from their default, as JSON values."""
     found: dict[str, Any] = {}
-    cls: Hashable = type(value)
+    cls: Any = type(value)
     for key in _keys(cls, node, deployment):
         item = getattr(value, key.name)
         if key.kind.node is not None:

@@ -37,3 +37,7 @@ class Invocation:
 
 
 current: ContextVar[Invocation] = ContextVar("srtctl_invocation", default=Invocation())
+
+
+# What the launcher has to say about the whole command; Hydra's multirun returns nothing to its caller.
+exit_code: ContextVar[int] = ContextVar("srtctl_exit_code", default=0)

@@ -77,7 +77,9 @@ def _unknown_verb(word: str) -> int:
 
     close = difflib.get_close_matches(word, VERBS, n=1)
     hint = f"did you mean `srtctl {close[0]}`?" if close else "`srtctl --help` lists the commands"
-    _say(f"error: unknown command `{word}`\n  allowed: {', '.join(VERBS)}, or overrides such as mode=disagg\n  hint: {hint}")
+    _say(
+        f"error: unknown command `{word}`\n  allowed: {', '.join(VERBS)}, or overrides such as mode=disagg\n  hint: {hint}"
+    )
     return ExitCode.USAGE
 
 

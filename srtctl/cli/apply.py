@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,8 +49,31 @@ VALUES = {
     "--output": "output_dir",
 }
 # Hydra's own flags (1.3 and 1.4); the second set takes the next word as its value
-HYDRA_SWITCHES = {"-m", "--multirun", "-r", "--run", "--hydra-help", "--version", "-sc", "--shell-completion", "--resolve"}
-HYDRA_VALUES = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "-i", "--info"}
+HYDRA_SWITCHES = {
+    "-m",
+    "--multirun",
+    "-r",
+    "--run",
+    "--hydra-help",
+    "--version",
+    "-sc",
+    "--shell-completion",
+    "--resolve",
+}
+HYDRA_VALUES = {
+    "-c",
+    "--cfg",
+    "-p",
+    "--package",
+    "-cp",
+    "--config-path",
+    "-cn",
+    "--config-name",
+    "-cd",
+    "--config-dir",
+    "-i",
+    "--info",
+}
 
 
 @dataclass
@@ -176,8 +200,8 @@ def find_setup_script(arguments: Arguments) -> Path:
 
 
 def quote(text: str) -> str:
-    """`text` as a quoted value in Hydra's override grammar."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    """`text` as a quoted value in Hydra's override grammar, where a backslash is special only before a quote."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
     return f"'{escaped}'"
 
 

@@ -12,7 +12,8 @@ from srtctl.schema.fields import key
 class BenchmarkConfig:
     type: str = key("manual", "Which benchmark runs against the servers; one of the registered types.")
     client_placement: str = key(
-        "head", "Where the client runs: on the first node, or beside the last decode worker.",
+        "head",
+        "Where the client runs: on the first node, or beside the last decode worker.",
         allowed=("head", "last_decode"),
     )
     client_dedicated_node: bool = key(False, "Reserve a node of its own for the client, the last one.")

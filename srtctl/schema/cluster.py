@@ -12,7 +12,9 @@ from srtctl.schema.fields import key
 class ToolsConfig:
     """Programs that are not part of srtctl. Unset ones are looked up as docs/installation says."""
 
-    directory: Optional[str] = key(None, "Directory filled by `srtctl tools install`; default: inside srtctl's own environment.")
+    directory: Optional[str] = key(
+        None, "Directory filled by `srtctl tools install`; default: inside srtctl's own environment."
+    )
     etcd: Optional[str] = key(None, "Path of the etcd program.")
     nats_server: Optional[str] = key(None, "Path of the nats-server program.")
     nginx: Optional[str] = key(None, "Path of the nginx program.")
@@ -24,14 +26,18 @@ class ToolsConfig:
 @dataclass
 class ClusterConfig:
     name: str = key("local", "Name shown in results.")
-    executor: str = key("local", "How processes are started: on this machine, or as Slurm steps.", allowed=("local", "slurm"))
+    executor: str = key(
+        "local", "How processes are started: on this machine, or as Slurm steps.", allowed=("local", "slurm")
+    )
     nodes: Optional[int] = key(None, "Number of nodes that a job may ask for; unset for no known limit.", minimum=1)
     gpus_per_node: Optional[int] = key(None, "GPUs of one node.", minimum=0)
     gpu_type: Optional[str] = key(None, "GPU model, such as h100; shown in results.")
     gpu_memory_gib: Optional[float] = key(None, "Memory of one GPU.", unit="GiB", minimum=0)
     simulated_gpus: bool = key(False, "The GPUs exist only on paper (the mocker needs none).")
     nodes_share_host: bool = key(False, "All nodes of the plan are this one machine (local).")
-    network_interface: Optional[str] = key(None, "Interface whose address every process uses; unset for the default route's.")
+    network_interface: Optional[str] = key(
+        None, "Interface whose address every process uses; unset for the default route's."
+    )
     account: Optional[str] = key(None, "Slurm account of jobs that name none.", transient=True)
     partition: Optional[str] = key(None, "Slurm partition of jobs that name none.", transient=True)
     time_limit: Optional[str] = key(None, "Time limit of jobs that name none: HH:MM:SS or D-HH:MM:SS.", transient=True)
@@ -44,7 +50,9 @@ class ClusterConfig:
     default_mounts: Dict[str, str] = key({}, "Host path -> container path, in every container.")
     model_paths: Dict[str, str] = key({}, "Alias -> path, or hf:org/name, for `model.path`.")
     containers: Dict[str, str] = key({}, "Alias -> image (.sqsh path or registry URI).")
-    python: Optional[str] = key(None, "Python >= 3.10 of the compute nodes that runs the orchestrator; unset: this one.")
+    python: Optional[str] = key(
+        None, "Python >= 3.10 of the compute nodes that runs the orchestrator; unset: this one."
+    )
     tools: ToolsConfig = key(ToolsConfig, "Programs from outside.")
     output_dir: Optional[str] = key(None, "Where results go; unset: ./outputs.", transient=True)
     environment: Dict[str, str] = key({}, "Variables of every process, under the job's own.")

@@ -37,7 +37,9 @@ class JobConfig:
     slurm: SlurmConfig = key(SlurmConfig, "Queue settings.", transient=True)
     launcher: LauncherConfig = key(LauncherConfig, "Submission settings.", transient=True)
     environment: Dict[str, str] = key({}, "Variables of every worker and frontend.")
-    pass_environment: List[str] = key([], "Names of variables whose values come from your shell and are written nowhere.")
+    pass_environment: List[str] = key(
+        [], "Names of variables whose values come from your shell and are written nowhere."
+    )
     container_mounts: Dict[str, str] = key({}, "Host path -> container path.")
     extra_mount: List[str] = key([], "More mounts, as host:container.")
     sbatch_directives: Dict[str, Any] = key({}, "Further sbatch options; null for one without a value.", transient=True)

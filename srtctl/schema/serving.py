@@ -22,7 +22,9 @@ class RoleFlags:
 class ModelConfig:
     name: Optional[str] = key(None, "Short name, used in names and results; default: the last part of the path.")
     path: str = key(MISSING, "Weights and tokenizer: a path, an alias of the cluster, hf:org/name, or builtin:tiny.")
-    container: Optional[str] = key(None, "Image that holds the engine: an alias of the cluster, a .sqsh path or a registry URI.")
+    container: Optional[str] = key(
+        None, "Image that holds the engine: an alias of the cluster, a .sqsh path or a registry URI."
+    )
     precision: Optional[str] = key(None, "Weight precision.", allowed=("fp4", "nvfp4", "fp8", "bf16", "fp16", "fp32"))
     served_name: Optional[str] = key(None, "Name that clients ask for; default: `name`.")
     tokenizer_path: Optional[str] = key(None, "Tokenizer for the client, where it is not in `path`.")
@@ -45,7 +47,9 @@ class ResourcesConfig:
     prefill_workers: Optional[int] = key(None, "Prefill workers.", minimum=0)
     decode_workers: Optional[int] = key(None, "Decode workers.", minimum=0)
     agg_workers: Optional[int] = key(None, "Aggregated workers.", minimum=0)
-    gpus_per_prefill: Optional[int] = key(None, "GPUs of one prefill worker; default: its nodes' GPUs over its workers.", minimum=0)
+    gpus_per_prefill: Optional[int] = key(
+        None, "GPUs of one prefill worker; default: its nodes' GPUs over its workers.", minimum=0
+    )
     gpus_per_decode: Optional[int] = key(None, "GPUs of one decode worker.", minimum=0)
     gpus_per_agg: Optional[int] = key(None, "GPUs of one aggregated worker.", minimum=0)
     spread_workers: bool = key(False, "Put every worker on a node of its own.")
@@ -67,10 +71,14 @@ class BackendConfig:
 class FrontendConfig:
     type: str = key("dynamo", "What takes requests and routes them to workers.", allowed=("dynamo", "sglang-router"))
     enable_multiple_frontends: bool = key(True, "Several frontends behind nginx where the plan has several nodes.")
-    num_additional_frontends: int = key(9, "Most frontends beside the first one, when their number follows the nodes.", minimum=0)
+    num_additional_frontends: int = key(
+        9, "Most frontends beside the first one, when their number follows the nodes.", minimum=0
+    )
     count: Optional[int] = key(None, "Number of frontends; unset: it follows the nodes.", minimum=1)
     dedicated_node: bool = key(False, "Reserve a node of its own for the frontends.")
-    orchestrator_placement: str = key("head", "Where nginx (or the only frontend) runs.", allowed=("head", "first_decode"))
+    orchestrator_placement: str = key(
+        "head", "Where nginx (or the only frontend) runs.", allowed=("head", "first_decode")
+    )
     args: Dict[str, Any] = key({}, "Further flags of the frontend, such as router-mode.")
     env: Dict[str, str] = key({}, "Variables of the frontends.")
     nginx_container: Optional[str] = key(None, "Image that holds nginx, where it does not come from the tools.")
@@ -84,7 +92,9 @@ class DynamoConfig:
     version: Optional[str] = key(None, "Release of ai-dynamo; unset: the newest that is installed.")
     install: bool = key(False, "Install Dynamo into the container first, once per node.")
     wheel: Optional[str] = key(None, "Wheel to install instead of a release.")
-    request_plane: Optional[str] = key(None, "How requests reach workers; unset: the release's own choice.", allowed=("tcp", "nats", "http"))
+    request_plane: Optional[str] = key(
+        None, "How requests reach workers; unset: the release's own choice.", allowed=("tcp", "nats", "http")
+    )
     event_plane: str = key("nats", "How workers' events travel.", allowed=("nats", "zmq"))
     lease_ttl_s: int = key(10, "How long etcd keeps a worker that went silent.", unit="s", minimum=1)
 
@@ -94,7 +104,9 @@ class HealthCheckConfig:
     """Deadline for the servers to become ready: max_attempts x interval_seconds."""
 
     max_attempts: int = key(180, "Length of the wait, in intervals.", minimum=1)
-    interval_seconds: float = key(10, "Length of one interval; the servers are looked at far more often.", unit="s", minimum=0.1)
+    interval_seconds: float = key(
+        10, "Length of one interval; the servers are looked at far more often.", unit="s", minimum=0.1
+    )
 
 
 @dataclass

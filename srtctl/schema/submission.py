@@ -33,7 +33,11 @@ class SlurmConfig:
 @dataclass
 class LauncherConfig:
     wait: bool = key(False, "Stay until the results are there, with live progress.", transient=True)
-    share_deployment: bool = key(True, "Run points that differ only in the workload on the same servers.", transient=True)
+    share_deployment: bool = key(
+        True, "Run points that differ only in the workload on the same servers.", transient=True
+    )
     max_points_per_allocation: Optional[int] = key(None, "Most points that share servers.", transient=True, minimum=1)
-    max_in_flight: Optional[int] = key(None, "Most allocations at one time; local default: 1.", transient=True, minimum=1)
+    max_in_flight: Optional[int] = key(
+        None, "Most allocations at one time; local default: 1.", transient=True, minimum=1
+    )
     metric: str = key("total_tok_s_per_gpu", "Column that an optimising sweeper gets back.", transient=True)

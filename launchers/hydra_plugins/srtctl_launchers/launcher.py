@@ -1,0 +1,108 @@
+"""The launchers: prepare every point, write the sweep, submit. A launcher returns at once unless it is told to wait.
+
+The order is the promise: nothing is written before every point is known to be good, and the manifest on disk is
+true before each submission and after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+import hydra_plugins.srtctl_launchers.config  # noqa: F401  registers the options
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+
+if TYPE_CHECKING:
+    from srtctl.composed import ComposedPoint
+    from srtctl.sweep import Sweep
+
+
+class SrtLauncher(BaseSubmititLauncher):
+    """What all of srtctl's launchers share; `_hand_over` is what they differ in."""
+
+    _EXECUTOR = "abstract"
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Hydra's entrance, for sweepers that are not ours: each point is composed by stock Hydra first."""
+        from srtctl.compose import point_from_stock
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        loader = self.hydra_context.config_loader
+        points = [
+            point_from_stock(loader, self.config, list(overrides), initial_job_idx + number)
+            for number, overrides in enumerate(job_overrides)
+        ]
+        return self.launch_points(points)
+
+    def launch_points(self, points: Sequence[ComposedPoint]) -> Sequence[JobReturn]:
+        """Prepare all points, write the sweep's directory, hand it over.
+
+        Raises:
+            SrtctlError: Any point has an error; nothing has been written and nothing started.
+        """
+        from srtctl.prepare import prepare
+        from srtctl.sweep import assemble
+
+        sweep = assemble(prepare(points))
+        values = self._hand_over(sweep)
+        return [_job_return(point.overrides, value) for point, value in zip(points, values, strict=True)]
+
+    def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
+        """Do with the sweep what this launcher is for; one return value per point."""
+        raise NotImplementedError
+
+
+class SrtPreviewLauncher(SrtLauncher):
+    """Writes the same directory under `dry-runs/` and shows it."""
+
+    _EXECUTOR = "preview"
+
+    def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
+        from srtctl.report.preview import show
+        from srtctl.sweep import write
+
+        written = write(sweep, dry_run=True)
+        show(sweep, written)
+        return [None] * len(sweep.points)
+
+
+class SrtLocalLauncher(SrtLauncher):
+    """Starts each deployment's orchestrator on this machine, in a session of its own."""
+
+    _EXECUTOR = "local"
+
+    def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
+        from hydra_plugins.srtctl_launchers._submit import LocalSubmitter
+        from srtctl.submission import submit_and_report
+
+        return submit_and_report(sweep, LocalSubmitter(sweep))
+
+
+class SrtSlurmLauncher(SrtLauncher):
+    """Hands each deployment to Slurm."""
+
+    _EXECUTOR = "slurm"
+
+    def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
+        from srtctl.errors import ExitCode, Problem, SrtctlError
+
+        raise SrtctlError(
+            Problem(
+                "slurm-submission",
+                "this release can't submit to Slurm yet; it can only show what it would submit",
+                key="cluster.executor",
+                value="slurm",
+                allowed="local",
+                hint="`srtctl dry-run` shows the plan and batch.sh; cluster=local runs it with mockers on this machine",
+            ),
+            ExitCode.UNAVAILABLE,
+        )
+
+
+def _job_return(overrides: Sequence[str], value: Any) -> JobReturn:
+    result = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+    result.return_value = value
+    return result

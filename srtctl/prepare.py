@@ -1,0 +1,185 @@
+"""From composed points to points that are ready to be submitted: typed, checked, identified, planned.
+
+All points are prepared before anything is written; the errors of all of them are raised together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srtctl import __version__
+from srtctl.composed import ComposedPoint, Sources
+from srtctl.errors import Problem, SrtctlError, errors_of, merge_points
+from srtctl.identity import ID_VERSION, config_id, deployment_id
+from srtctl.plan.build import build_plan, build_steps
+from srtctl.plan.model import Plan, PointSteps
+from srtctl.schema import JobConfig
+from srtctl.site import Site, SiteView
+from srtctl.validate import check, with_sources
+from srtctl.validate.types import build_job
+
+SETUP_SCRIPT = "setup_script.sh"
+
+
+@dataclass(frozen=True)
+class PreparedPoint:
+    """A point that can be submitted.
+
+    Attributes:
+        index: Its number in the sweep.
+        overrides: What distinguishes it.
+        job: The typed config.
+        config: What config.yaml will hold: the whole job, re-appliable as it is.
+        shown_config: The same without keys at their schema default, for reading.
+        problems: Warnings and notes.
+        plan: The servers; shared by all points of a deployment.
+        steps: The workload.
+        setup_script: Text of the setup script, None without one.
+        versions: Releases of what made and will run it.
+    """
+
+    index: int
+    overrides: tuple[str, ...]
+    job: JobConfig
+    config: Mapping[str, Any]
+    shown_config: Mapping[str, Any]
+    config_id: str
+    deployment_id: str
+    problems: tuple[Problem, ...]
+    plan: Plan
+    steps: PointSteps
+    sources: Sources
+    dropped: tuple[str, ...]
+    summary: Mapping[str, Any]
+    setup_script: str | None
+    versions: Mapping[str, str]
+
+
+def prepare(points: Sequence[ComposedPoint], site: Site | None = None) -> list[PreparedPoint]:
+    """Prepare every point of a sweep.
+
+    Raises:
+        SrtctlError: Some point has an error; it lists the errors of all points, with warnings and notes.
+    """
+    site = site or Site()
+    problems: list[Problem] = []
+    typed: list[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]] = []
+    for point in points:
+        job, found = build_job(point.config)
+        view = None
+        if job is not None:
+            view, missing = site.view(job)
+            found = [*found, *check(job, facts=view.facts, sources=point.sources), *missing]
+        found = [_of_point(problem, point.index) for problem in with_sources(found, point.sources)]
+        problems += found
+        if job is not None and view is not None:
+            typed.append((point, job, view, found))
+    problems += _mixed_executors(typed)
+    if errors_of(problems):
+        raise SrtctlError(merge_points(problems, len(points)))
+    plans: dict[str, Plan] = {}
+    return [_finish(point, job, view, found, plans) for point, job, view, found in typed]
+
+
+def _finish(
+    point: ComposedPoint, job: JobConfig, view: SiteView, problems: list[Problem], plans: dict[str, Plan]
+) -> PreparedPoint:
+    """Ids, plan and steps of a point that has no errors."""
+    hashes = {} if view.setup_script is None else {"setup_script": _sha256(view.setup_script)}
+    config = config_id(job, file_hashes=hashes)
+    deployment = deployment_id(job, file_hashes=hashes)
+    plan = plans.get(deployment)
+    if plan is None:
+        plan = plans[deployment] = build_plan(
+            job,
+            view.programs,
+            deployment,
+            model_path=view.model_path,
+            tokenizer_path=view.tokenizer_path,
+            setup_script_text=view.setup_script,
+        )
+    steps = build_steps(job, plan, view.programs, config, tokenizer_path=view.tokenizer_path)
+    return PreparedPoint(
+        index=point.index,
+        overrides=point.overrides,
+        job=job,
+        config=_reappliable(point.config, view),
+        shown_config=point.config,
+        config_id=config,
+        deployment_id=deployment,
+        problems=tuple(problems),
+        plan=plan,
+        steps=steps,
+        sources=point.sources,
+        dropped=point.dropped,
+        summary=_summary(job),
+        setup_script=view.setup_script,
+        versions=_versions(view),
+    )
+
+
+def _reappliable(config: Mapping[str, Any], view: SiteView) -> dict[str, Any]:
+    """The config with the mark that makes it complete, and the setup script beside it instead of far away."""
+    mark = {"format": "resolved", "id_version": ID_VERSION, "version": __version__}
+    changed = {} if view.setup_script is None else {"setup_script": SETUP_SCRIPT}
+    return {"srtctl": mark, **config, **changed}
+
+
+def _summary(job: JobConfig) -> dict[str, Any]:
+    """A line's worth of what the point is, for lists of points."""
+    resources = job.resources
+    counts = [(resources.prefill_workers, "P"), (resources.decode_workers, "D"), (resources.agg_workers, "A")]
+    benchmark = job.benchmark
+    return {
+        "model": job.model.name or job.model.path,
+        "mode": "".join(f"{count}{mark}" for count, mark in counts if count),
+        "backend": job.backend.type,
+        **{name: getattr(benchmark, name) for name in ("isl", "osl", "concurrencies") if hasattr(benchmark, name)},
+    }
+
+
+def _versions(view: SiteView) -> dict[str, str]:
+    import omegaconf
+
+    return {
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "omegaconf": omegaconf.__version__,
+        **view.programs.versions,
+    }
+
+
+def _mixed_executors(typed: Sequence[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]]) -> list[Problem]:
+    """One command submits to one place."""
+    executors = sorted({job.cluster.executor for _, job, _, _ in typed})
+    if len(executors) < 2:
+        return []
+    return [
+        Problem(
+            "mixed-executors",
+            "the points of one sweep must all run in the same way",
+            key="cluster.executor",
+            value=executors,
+            allowed="one executor for the whole sweep",
+            hint="sweep over clusters with one command for each",
+        )
+    ]
+
+
+def _of_point(problem: Problem, index: int) -> Problem:
+    from dataclasses import replace
+
+    return replace(problem, points=(index,))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recipe_directory(sources: Sources, recipe: Path | None) -> Path:
+    """Where relative paths of a job are looked up: beside the recipe, else here."""
+    return recipe.absolute().parent if recipe is not None else Path.cwd()

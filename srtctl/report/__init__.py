@@ -1,0 +1,1 @@
+"""What srtctl shows of a sweep before and while it runs."""
