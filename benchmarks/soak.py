@@ -100,10 +100,8 @@ def main() -> int:
             started = time.monotonic()
             wrong = run_once(Path(directory), number, arguments.recipe.absolute())
             dirty += bool(wrong)
-            print(
-                f"run {number + 1}/{arguments.runs}: {'; '.join(wrong) or 'clean'} ({time.monotonic() - started:.1f} s)",
-                flush=True,
-            )
+            verdict = "; ".join(wrong) or "clean"
+            print(f"run {number + 1}/{arguments.runs}: {verdict} ({time.monotonic() - started:.1f} s)", flush=True)
     print(f"{arguments.runs - dirty} of {arguments.runs} runs good and clean")
     return 1 if dirty else 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Sources:
-    """Where values were written: dotted key -> `recipe.yaml:7`, `mode=disagg (conf/mode/disagg.yaml:4)`, `command line`."""
+    """Where values were written: key -> `recipe.yaml:7`, `mode=disagg (conf/mode/disagg.yaml:4)`, `command line`."""
 
     table: Mapping[str, str] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@
       points/0000/                  config.yaml  steps.json  warnings.json  .hydra/overrides.yaml
                   attempt-0/        result.json  measurements/<name>/
       allocations/0000/             plan.json  batch.sh  orchestrator.pyz  rendered/<file>  submit/
-                       attempt-0/   status.json  events.jsonl  logs/<process>.log  environment.json  rendered files, bound
+                       attempt-0/   status.json  events.jsonl  logs/<process>.log  environment.json  bound files
 
 State is derived from status.json (and from Slurm), never stored a second time.
 """

@@ -1,4 +1,4 @@
-"""From a sweep on paper to running allocations: intent first, then the submission, then its id, each on disk at once."""
+"""From a sweep on paper to running allocations: the intent, the submission, its id, each on disk at once."""
 
 from __future__ import annotations
 

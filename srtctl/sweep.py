@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import secrets
 import shutil
@@ -135,7 +136,7 @@ def manifest(sweep: Sweep, directory: SweepDir) -> dict[str, Any]:
         "name": sweep.name,
         "created_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
         "argv": list(invocation.argv),
-        "cwd": os.getcwd(),
+        "cwd": str(Path.cwd()),
         "recipe": _recipe_record(invocation),
         "versions": {"srtctl": __version__, **sweep.points[0].versions},
         "git": sweep.points[0].git,
@@ -251,7 +252,7 @@ def _new_directory(parent: Path) -> SweepDir:
     """A directory of our own under `parent`; two commands in the same second get different ones."""
     parent.mkdir(parents=True, exist_ok=True)
     while True:
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         path = parent / f"{stamp}-{secrets.token_hex(3)}"
         try:
             path.mkdir()
@@ -274,4 +275,9 @@ def _cannot_write(path: Path, error: OSError) -> Problem:
 def _common_name(points: Sequence[PreparedPoint]) -> str:
     """The points' name; where variants have names of their own, what these begin with."""
     names = [point.job.name for point in points]
-    return os.path.commonprefix(names).rstrip("-_.") or names[0]
+    return _common_start(names).rstrip("-_.") or names[0]
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
+    return "".join(letter for letter, _ in same)

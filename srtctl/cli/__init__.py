@@ -77,9 +77,8 @@ def _unknown_verb(word: str) -> int:
 
     close = difflib.get_close_matches(word, VERBS, n=1)
     hint = f"did you mean `srtctl {close[0]}`?" if close else "`srtctl --help` lists the commands"
-    _say(
-        f"error: unknown command `{word}`\n  allowed: {', '.join(VERBS)}, or overrides such as mode=disagg\n  hint: {hint}"
-    )
+    allowed = f"{', '.join(VERBS)}, or overrides such as mode=disagg"
+    _say(f"error: unknown command `{word}`\n  allowed: {allowed}\n  hint: {hint}")
     return ExitCode.USAGE
 
 

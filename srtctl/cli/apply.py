@@ -15,7 +15,7 @@ usage: srtctl {verb} [-f RECIPE[:VARIANT]] [key=value ...] [group=option ...] [-
 {what}
 
   -f, --file FILE[:VARIANT]   recipe to start from; without it the job is composed from the groups alone
-  -m, --multirun              sweep over comma lists, ranges and globs: mode=agg,disagg  benchmark.isl=range(1024,4097,1024)
+  -m, --multirun              sweep over comma lists, ranges, globs: mode=agg,disagg benchmark.isl=range(1024,4097,1024)
   --setup-script SCRIPT       script to run before every worker (a path from here, else beside the recipe)
   --tags a,b                  words to find the run by
   --wait                      stay until the results are there, with live progress; Ctrl-C detaches

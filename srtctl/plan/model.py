@@ -327,7 +327,7 @@ def _build(kind: Any, data: Any) -> Any:
         hints = typing.get_type_hints(kind)
         unknown = set(data) - set(hints)
         if unknown:
-            raise ValueError(f"{kind} has no field {sorted(unknown)[0]!r}")  # noqa: TRY004
+            raise ValueError(f"{kind} has no field {min(unknown)!r}")
         return kind(**{name: _build(hints[name], value) for name, value in data.items()})
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):

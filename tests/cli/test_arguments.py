@@ -33,7 +33,7 @@ def test_parse(line, expected):
 
 
 def test_a_mistyped_flag_gets_a_suggestion():
-    with pytest.raises(SrtctlError, match="did you mean --tags?"):
+    with pytest.raises(SrtctlError, match=r"did you mean --tags\?"):
         parse(["--taggs", "a"])
 
 
