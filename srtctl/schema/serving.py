@@ -65,6 +65,8 @@ class BackendConfig:
     prefill_environment: Dict[str, str] = key({}, "Variables of prefill workers; `{node}` is the node's name.")
     decode_environment: Dict[str, str] = key({}, "Variables of decode workers.")
     aggregated_environment: Dict[str, str] = key({}, "Variables of aggregated workers.")
+    # Here and not in one backend alone, so that every shape of the mode group can be tried with mockers.
+    sglang_config: RoleFlags = key(RoleFlags, "Flags of SGLang servers, by role; other backends ignore them.")
 
 
 @dataclass
