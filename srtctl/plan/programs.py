@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from srtctl.schema import JobConfig
 
 NAMES = ("etcd", "nats_server", "nginx", "dynamo_python", "sglang_python", "aiperf")
 
@@ -23,3 +27,25 @@ class Programs:
     def path(self, name: str) -> str:
         """The program's path, or its bare name where it was not found (the checks have said so)."""
         return self.paths.get(name, name.replace("_", "-"))
+
+
+def needed(job: JobConfig) -> tuple[str, ...]:
+    """Names of the programs that a job starts on the bare nodes; what containers bring is not among them."""
+    inside = job.cluster.container_runtime != "none"
+    dynamo = job.frontend.type == "dynamo"
+    names = []
+    if dynamo:
+        names += ["etcd", "nats_server"]
+    if job.frontend.count != 1:  # with one frontend the traffic enters there
+        names.append("nginx")
+    if not inside:
+        names += _engine_programs(job, dynamo)
+    if getattr(job.benchmark, "client", None) == "aiperf" and job.benchmark.type == "sa-bench":
+        names.append("aiperf")
+    return tuple(names)
+
+
+def _engine_programs(job: JobConfig, dynamo: bool) -> list[str]:
+    """The interpreters that run workers and frontends."""
+    names = ["dynamo_python"] if dynamo or job.backend.type == "mocker" else []
+    return [*names, "sglang_python"] if job.backend.type == "sglang" else names

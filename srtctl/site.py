@@ -1,0 +1,118 @@
+"""What this machine knows about a job: the model's files, the programs, the setup script. Looked up once per sweep."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from srtctl import invocation
+from srtctl.errors import Problem
+from srtctl.plan.programs import Programs, needed
+from srtctl.schema import JobConfig
+from srtctl.validate.context import SiteFacts
+
+TINY_MODEL = Path(__file__).parent / "assets" / "tiny-model"
+BUILTIN_MODELS = {"builtin:tiny": TINY_MODEL}
+HUB = "hf:"
+
+
+@dataclass(frozen=True)
+class SiteView:
+    """A job as seen from this machine.
+
+    Attributes:
+        facts: For the checks.
+        programs: Where programs are.
+        model_path: Absolute path, or `hf:org/name`.
+        tokenizer_path: The same for the client's tokenizer.
+        setup_script: Its text; None when the job has none, or it can't be read (the facts say why).
+    """
+
+    facts: SiteFacts
+    programs: Programs
+    model_path: str
+    tokenizer_path: str
+    setup_script: str | None
+
+
+class Site:
+    """Looks things up, each thing once, however many points ask."""
+
+    def __init__(self, recipe: Path | None = None) -> None:
+        recipe = recipe or invocation.current.get().recipe
+        self._beside = recipe.absolute().parent if recipe is not None else Path.cwd()
+        self._paths: dict[str, bool] = {}
+        self._scripts: dict[str, tuple[str | None, str]] = {}
+        self._programs: dict[str, tuple[Programs, list[Problem]]] = {}
+
+    def view(self, job: JobConfig) -> tuple[SiteView, list[Problem]]:
+        """The job as seen from here, and what is missing or wrong about programs."""
+        model = self._model(job, job.model.path)
+        tokenizer = self._model(job, job.model.tokenizer_path) if job.model.tokenizer_path else model
+        script, fault = self._script(job.setup_script)
+        programs, problems = self._find(job)
+        facts = replace(self._machine, paths=self._existing(job, model, tokenizer), setup_script=fault)
+        return SiteView(facts, programs, model, tokenizer, script), problems
+
+    @cached_property
+    def _machine(self) -> SiteFacts:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = None if hard == resource.RLIM_INFINITY else hard
+        return SiteFacts(environment=frozenset(os.environ), open_files_limit=limit)
+
+    def _model(self, job: JobConfig, named: str) -> str:
+        """What `named` stands for: an alias, a built-in, a hub id, or a path made absolute."""
+        path = job.cluster.model_paths.get(named, named)
+        if path in BUILTIN_MODELS:
+            return str(BUILTIN_MODELS[path])
+        if path.startswith(HUB):
+            return path
+        return str(self._beside / Path(path).expanduser())
+
+    def _existing(self, job: JobConfig, *resolved: str) -> dict[str, bool]:
+        """Each path that the checks ask about -> whether it is here, under the name that the job uses."""
+        from srtctl.validate import paths_of
+
+        found = {path: self._exists(path) for path in paths_of(job)}
+        for named, path in zip((job.model.path, job.model.tokenizer_path), resolved, strict=False):
+            if named:
+                found[named] = path.startswith(HUB) or self._exists(path)
+        return found
+
+    def _exists(self, path: str) -> bool:
+        if path not in self._paths:
+            self._paths[path] = (self._beside / Path(path).expanduser()).exists()
+        return self._paths[path]
+
+    def _script(self, named: str | None) -> tuple[str | None, str]:
+        """The text of the setup script and what is wrong with it."""
+        if named is None:
+            return None, ""
+        if named not in self._scripts:
+            self._scripts[named] = _read(self._beside / Path(named).expanduser())
+        return self._scripts[named]
+
+    def _find(self, job: JobConfig) -> tuple[Programs, list[Problem]]:
+        from srtctl.tools.find import check_programs
+
+        names = needed(job)
+        on_nodes = job.cluster.executor != "local"
+        key = f"{names} {job.cluster.tools} {job.dynamo.version} {on_nodes}"
+        if key not in self._programs:
+            self._programs[key] = check_programs(
+                job.cluster.tools, names, dynamo_version=job.dynamo.version, on_nodes=on_nodes
+            )
+        return self._programs[key]
+
+
+def _read(path: Path) -> tuple[str | None, str]:
+    try:
+        return path.read_text(encoding="utf-8"), ""
+    except UnicodeDecodeError:
+        return None, "it is not a text in UTF-8"
+    except OSError as error:
+        return None, error.strerror or str(error)
