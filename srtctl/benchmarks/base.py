@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Type
 
 from srtctl.errors import Problem
 from srtctl.plan.model import PointSteps, Step
@@ -45,7 +45,7 @@ class Benchmark(Protocol):
     """One entry of the registry."""
 
     type: str
-    params: type[BenchmarkConfig]
+    params: Type[BenchmarkConfig]
 
     def check(self, params: Any) -> list[Problem]:
         """Everything wrong with these parameters; keys are written in full, as in `benchmark.isl`."""
@@ -54,8 +54,17 @@ class Benchmark(Protocol):
         """The measurements, in order."""
 
     def parse(self, directory: Path, step: Step) -> list[dict[str, Any]]:
-        """The measurements found in a directory that the step's client left, as `rows.Measurement` dicts.
+        """The measurements found in a directory that the step's client left, as `measurement` describes them.
+
+        A file `step.json` there, `{"started_at": unix s}`, tells when the client was started (see `client_startup_s`).
 
         Raises:
             ValueError: The files are missing or not what the client writes; the text says which.
+        """
+
+    def progress(self, directory: Path, step: Step, state: dict[str, int]) -> int | None:
+        """How many measured requests are done so far; None when that can't be seen from the files.
+
+        Args:
+            state: Kept by the caller between calls, empty at first, so that no file is read twice.
         """
