@@ -273,6 +273,7 @@ class Step:
         settings: What was asked for, copied into the rows: concurrency, isl, osl, …
         hold: No client at all: keep the servers up until told to stop (`manual`).
         container: False to run on the bare node.
+        image: Another image than the servers'; empty for the same.
     """
 
     name: str
@@ -286,6 +287,7 @@ class Step:
     settings: Mapping[str, Any] = field(default_factory=dict)
     hold: bool = False
     container: bool = True
+    image: str = ""
 
 
 @dataclass(frozen=True)
