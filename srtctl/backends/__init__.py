@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from srtctl.backends.base import Backend
 from srtctl.backends.mocker import MockerBackend
 from srtctl.backends.sglang import SglangBackend
 
-BACKENDS: dict[str, Any] = {backend.type: backend for backend in (MockerBackend(), SglangBackend())}
+BACKENDS: dict[str, Backend] = {backend.type: backend for backend in (MockerBackend(), SglangBackend())}

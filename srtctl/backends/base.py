@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from srtctl.errors import Problem
-from srtctl.plan.model import PortRequest, Probe, RenderedFile, Worker
+from srtctl.plan.model import Probe, RenderedFile, Worker
+from srtctl.plan.ports import PortBook
 from srtctl.plan.programs import Programs
 from srtctl.schema import BackendConfig, JobConfig
 
@@ -18,24 +20,56 @@ class RankCommand:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[PortRequest, ...] = ()
     probe: Probe | None = None
     files: tuple[RenderedFile, ...] = ()
     flag_sources: Mapping[str, str] = field(default_factory=dict)
 
 
+def engine_python(job: JobConfig, programs: Programs, name: str) -> str:
+    """The interpreter that runs an engine or a frontend: the image's own inside a container."""
+    return "python3" if job.cluster.container_runtime != "none" else programs.path(name)
+
+
+def process_name(worker: Worker, rank: int) -> str:
+    """`prefill0` for a worker's leader, `prefill0-rank1` for the others."""
+    return worker.name if rank == 0 else f"{worker.name}-rank{rank}"
+
+
 class Backend(Protocol):
     """One entry of the registry."""
 
-    type: str
-    params: type[BackendConfig]
-    engines_use_gpus: bool
+    @property
+    def type(self) -> str:
+        """Its name in recipes."""
+
+    @property
+    def params(self) -> builtins.type[BackendConfig]:
+        """The dataclass of its config node."""
+
+    @property
+    def engines_use_gpus(self) -> bool:
+        """False for what only pretends."""
+
+    @property
+    def frontends(self) -> tuple[str, ...]:
+        """Frontends that can stand before it."""
 
     def check(self, job: JobConfig) -> list[Problem]:
         """Everything wrong with this backend's part of the job."""
 
-    def rank(self, job: JobConfig, worker: Worker, rank: int, programs: Programs, node_index: int) -> RankCommand:
-        """The command of one rank; `node_index` counts the processes placed on its node before it."""
+    def rank(
+        self, job: JobConfig, worker: Worker, rank: int, programs: Programs, ports: PortBook, number: int
+    ) -> RankCommand | None:
+        """The command of one rank, None where this rank has nothing to run.
+
+        Args:
+            job: With `model.path` and `model.served_name` resolved.
+            ports: Where to ask for ports; they are added to the plan.
+            number: Ranks of all workers before this one.
+        """
 
     def flags(self, job: JobConfig, role: str) -> Mapping[str, Any]:
         """The engine flags of a role after layering, canonical names (no dashes in front) -> value."""
+
+    def instances(self, job: JobConfig) -> int:
+        """How many engine instances one worker registers."""

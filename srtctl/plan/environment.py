@@ -1,0 +1,98 @@
+"""The variables of processes: what each release of Dynamo needs to be found, and who may overrule what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from srtctl.errors import Problem, Severity
+from srtctl.plan.ports import address, host_token, interface_token
+from srtctl.schema import JobConfig
+
+# Placement decides these; a value from outside would break the run or lead it elsewhere.
+OWNED = (
+    "ETCD_ENDPOINTS", "NATS_SERVER", "DYN_DISCOVERY_BACKEND", "DYN_SYSTEM_PORT", "DYN_SYSTEM_HOST",
+    "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS", "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
+
+
+def base(job: JobConfig) -> dict[str, str]:
+    """Variables of every worker and frontend."""
+    env = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    if job.model.path.startswith("/"):
+        # The model is a directory: a missing file is an error there, never a reason to ask the hub.
+        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    return env
+
+
+def dynamo(job: JobConfig, slot: int, infra_slot: int) -> dict[str, str]:
+    """Variables of every process that takes part in Dynamo's discovery."""
+    host = host_token(slot)
+    env = {
+        "ETCD_ENDPOINTS": f"http://{address(infra_slot, 'etcd/client')}",
+        "NATS_SERVER": f"nats://{address(infra_slot, 'nats/client')}",
+        "ETCD_LEASE_TTL": str(job.dynamo.lease_ttl_s),
+        "DYN_DISCOVERY_BACKEND": "etcd",
+        "DYN_EVENT_PLANE": job.dynamo.event_plane,
+        "DYN_LOG": "info",
+        "DYN_SDK_DISABLE_ANSI_LOGGING": "1",
+        # Without these, addresses of the default route are advertised, whatever interface the site wants.
+        "DYN_TCP_RPC_HOST": host,
+        "DYN_HTTP_RPC_HOST": host,
+        "DYN_EVENT_PLANE_HOST": host,
+        # Releases up to 1.4 take only the name of an interface here; later ones take both.
+        "DYN_TCP_RESPONSE_STREAM_HOST": interface_token(slot),
+    }
+    if job.dynamo.request_plane:
+        env["DYN_REQUEST_PLANE"] = job.dynamo.request_plane
+    return env
+
+
+def dynamo_worker(slot: int, system_port: str) -> dict[str, str]:
+    """Further variables of a Dynamo worker; `system_port` is a token.
+
+    The system port is more than a probe's address: through it a worker of release 1.4 hands tokenizer and
+    configuration to the frontends, which otherwise look for the served name on the hub. Its /health stays 503 for
+    ever unless it is told which endpoint counts.
+    """
+    return {
+        "DYN_SYSTEM_PORT": system_port,
+        "DYN_SYSTEM_HOST": host_token(slot),
+        "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS": '["generate"]',
+    }
+
+
+def merge(ours: Mapping[str, str], *theirs: Mapping[str, str]) -> dict[str, str]:
+    """Our values under the user's, later ones over earlier ones; what placement decides stays ours."""
+    merged = dict(ours)
+    for layer in theirs:
+        merged.update({name: value for name, value in layer.items() if name not in OWNED})
+    return merged
+
+
+def of_role(job: JobConfig, role: str, slot: int) -> dict[str, str]:
+    """The user's variables of a worker role, with `{node}` and `{node_id}` filled in."""
+    values: Mapping[str, str] = getattr(job.backend, f"{role}_environment")
+    names = {"{node}": host_token(slot), "{node_id}": str(slot)}
+    filled = {}
+    for name, value in values.items():
+        text = str(value)
+        for placeholder, replacement in names.items():
+            text = text.replace(placeholder, replacement)
+        filled[name] = text
+    return filled
+
+
+def environment_problems(job: JobConfig) -> list[Problem]:
+    """Variables that are set although placement decides them."""
+    places: dict[str, Mapping[str, str]] = {
+        "cluster.environment": job.cluster.environment,
+        "environment": job.environment,
+        "frontend.env": job.frontend.env,
+    }
+    for role in ("prefill", "decode", "aggregated"):
+        places[f"backend.{role}_environment"] = getattr(job.backend, f"{role}_environment")
+    return [
+        Problem("owned-variable", "placement decides this variable; the value given here is not used", f"{key}.{name}",
+                values[name], hint="remove it", severity=Severity.WARNING)
+        for key, values in places.items() for name in values if name in OWNED
+    ]  # fmt: skip
