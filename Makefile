@@ -1,0 +1,82 @@
+# Two commands for everyone: `make demo` and `make test`. Each does all it needs, without root, on a Linux machine that
+# has a Python >= 3.10; what is done already is not done again.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+LOCKS := $(wildcard srtctl/assets/locks/*.txt)
+JOBS ?= logical
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak bench lint types contracts docs format install tools clean
+
+help:
+	@echo "make demo       start a disaggregated job on this machine, measure it, show the results"
+	@echo "make test       all tests that are quick enough for every change"
+	@echo "make lint types contracts docs      the other checks of .ci/run"
+	@echo "make format     put sources into the form that lint wants"
+	@echo "make soak       the long tests"
+	@echo "make bench      time the commands and the stack"
+	@echo "make clean      remove .venv and everything generated"
+
+# ---- for users
+
+demo: tools
+	$(BIN)/srtctl apply name=demo model=tiny mode=disagg backend=mocker benchmark=sa-bench \
+		'benchmark.concurrencies=[4,8]' benchmark.isl=256 benchmark.osl=64 frontend.count=2 --wait
+
+test: tools $(STAMPS)/tools-old
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+# ---- for those who change srtctl
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install
+	$(BIN)/mypy
+
+contracts: install
+	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/python docs/generate_reference.py --check
+	$(BIN)/mkdocs build --strict --quiet
+
+soak: tools $(STAMPS)/tools-old
+	$(BIN)/python -m pytest -m soak --timeout 1800 $(TESTS)
+	$(BIN)/python benchmarks/soak.py
+
+bench: tools
+	$(BIN)/python benchmarks/measure.py
+
+clean:
+	rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# ---- setting up
+
+install: $(STAMPS)/install
+tools: $(STAMPS)/tools
+
+$(STAMPS)/venv:
+	.ci/make-venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/install: pyproject.toml .ci/constraints.txt $(STAMPS)/venv
+	.ci/pip $(VENV) install --quiet --constraint .ci/constraints.txt --editable '.[services,dev,docs]'
+	@touch $@
+
+$(STAMPS)/tools: $(LOCKS) $(STAMPS)/install
+	$(BIN)/srtctl tools install dynamo client
+	@touch $@
+
+# The release before, which the tests use too.
+$(STAMPS)/tools-old: $(LOCKS) $(STAMPS)/tools
+	$(BIN)/srtctl tools install dynamo==1.4.2
+	@touch $@
