@@ -1,7 +1,13 @@
-"""Everything that can be known to be wrong before anything starts."""
+"""Everything that can be known to be wrong before anything starts.
+
+`build_job` turns a plain config into a typed job or says why it can't; `check` runs every rule over the job and
+`with_sources` adds where each value was written. Nothing here asks the machine: what the caller saw is `SiteFacts`.
+"""
 
 from __future__ import annotations
 
+from srtctl.validate.check import check, check_config, paths_of, with_sources
+from srtctl.validate.context import SiteFacts
 from srtctl.validate.types import build_job
 
-__all__ = ["build_job"]
+__all__ = ["SiteFacts", "build_job", "check", "check_config", "paths_of", "with_sources"]

@@ -1,0 +1,70 @@
+"""The benchmark against what it runs on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from srtctl.errors import Problem, Severity
+from srtctl.schema import JobConfig
+from srtctl.validate.context import Context, Rule, as_integer
+
+_LADDER = re.compile(r"\d{1,9}(?:x\d{1,9})*")
+
+
+def own_rules(context: Context) -> Iterator[Problem]:
+    """What the benchmark's own type checks."""
+    from srtctl.benchmarks import BENCHMARKS
+
+    entry = BENCHMARKS.get(context.job.benchmark.type)
+    if entry is not None:
+        yield from entry.check(context.job.benchmark)
+
+
+def concurrencies(job: JobConfig) -> list[int]:
+    """The requests in flight of each measurement, as far as they can be read; those that can't are left out."""
+    asked = getattr(job.benchmark, "concurrencies", None)
+    if isinstance(asked, str):
+        asked = asked.split("x") if _LADDER.fullmatch(asked) else []
+    elif not isinstance(asked, (list, tuple)):
+        asked = [asked]
+    return [number for number in (as_integer(item) for item in asked) if number is not None]
+
+
+def highest_concurrency(job: JobConfig) -> int | None:
+    """The most requests that are ever in flight."""
+    return max(concurrencies(job), default=None)
+
+
+def queueing(context: Context) -> Iterator[Problem]:
+    """More requests than the engines take at a time: then the wait in the queue is what is measured."""
+    most, role = highest_concurrency(context.job), "decode" if "decode" in context.workers else "aggregated"
+    workers = context.workers.get(role)
+    capacity = _capacity(context, role)
+    if most is None or not workers or capacity is None or most <= workers * capacity[0]:
+        return
+    each, key = capacity
+    text = f"{most} requests in flight, but {workers} {role} workers take {each} each at a time"
+    yield Problem(
+        "queueing",
+        f"{text}: the rest waits in a queue",
+        key,
+        each,
+        f"at least {-(-most // workers)}",
+        severity=Severity.WARNING,
+    )
+
+
+def _capacity(context: Context, role: str) -> tuple[int, str] | None:
+    """Requests that one worker runs at a time and where that is said."""
+    backend = context.job.backend
+    if backend.type == "mocker":
+        sequences = getattr(backend, "max_num_seqs", None)
+        replicas = getattr(backend, "data_parallel_size", 1) * getattr(backend, "num_workers", 1)
+        return None if not sequences else (sequences * max(1, replicas), "backend.max_num_seqs")
+    flag = context.flags(role).get("max-running-requests")
+    number = None if flag is None else as_integer(flag.value)
+    return None if flag is None or not number else (number, flag.key)
+
+
+RULES: tuple[Rule, ...] = (own_rules, queueing)

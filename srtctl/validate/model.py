@@ -1,0 +1,163 @@
+"""The model and the container that holds its engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from srtctl.errors import Problem, Severity
+from srtctl.schema import JobConfig
+from srtctl.validate.context import Context, Rule
+from srtctl.validate.types import suggestion
+
+BUILTIN_MODELS = ("tiny",)
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PATH_FORMS = "a path, an alias of cluster.model_paths, hf:org/name, or builtin:tiny"
+_IMAGE_FORMS = "an alias of cluster.containers, an absolute path of a .sqsh file, or a registry URI"
+
+
+def resolved_model_path(job: JobConfig) -> str:
+    """`model.path` with the cluster's alias replaced."""
+    return job.cluster.model_paths.get(job.model.path, job.model.path)
+
+
+def resolved_image(job: JobConfig, image: str) -> str:
+    """An image with the cluster's alias replaced."""
+    return job.cluster.containers.get(image, image)
+
+
+def model_path(context: Context) -> Iterator[Problem]:
+    """The path means something, and is there where that can be seen."""
+    job = context.job
+    path, key = resolved_model_path(job), "model.path"
+    kind, colon, rest = path.partition(":")
+    if colon and kind == "hf":
+        if _HUB_ID.fullmatch(rest) is None:
+            yield Problem("model-path", "is no id of the Hugging Face hub", key, path, "hf:org/name")
+    elif colon and kind == "builtin":
+        if rest not in BUILTIN_MODELS:
+            yield Problem("model-path", "there is no such built-in model", key, path, "builtin:tiny")
+    elif path.startswith(("/", "./", "../", "~/")):
+        if context.facts.paths.get(path) is False:
+            yield _not_here(context, key, path)
+    elif not context.facts.paths.get(path):
+        yield _no_alias(job.model.path, path, key, job.cluster.model_paths)
+
+
+def _no_alias(written: str, path: str, key: str, table: Mapping[str, str]) -> Problem:
+    hint = suggestion(written, table)
+    if not hint and _HUB_ID.fullmatch(path):
+        hint = f"did you mean hf:{path}?"
+    aliases = f" (aliases: {', '.join(sorted(table))})" if table else ""
+    message = "is neither a path that exists nor a model alias of this cluster"
+    return Problem("model-path", message, key, written, _PATH_FORMS + aliases, hint)
+
+
+def _not_here(context: Context, key: str, path: str) -> Problem:
+    if context.local:
+        return Problem("missing-path", "there is no such path", key, path)
+    return Problem(
+        "missing-path",
+        "this path is not on this machine; it is checked when the job starts",
+        key,
+        path,
+        severity=Severity.NOTE,
+    )
+
+
+def further_paths(context: Context) -> Iterator[Problem]:
+    """The tokenizer, and the directory that weights are copied to."""
+    model = context.job.model
+    tokenizer = model.tokenizer_path
+    if tokenizer is not None and context.facts.paths.get(tokenizer) is False:
+        yield _not_here(context, "model.tokenizer_path", tokenizer)
+    if model.stage_dir is not None and not model.stage_dir.startswith("/"):
+        yield Problem("model-path", "must be an absolute path", "model.stage_dir", model.stage_dir)
+
+
+def containers(context: Context) -> Iterator[Problem]:
+    """Images that mean something, one where containers are used, and none where they are not."""
+    job = context.job
+    images = (
+        ("model.container", job.model.container),
+        ("frontend.nginx_container", job.frontend.nginx_container),
+        ("benchmark.container_image", getattr(job.benchmark, "container_image", None)),
+    )
+    if job.cluster.container_runtime == "none":
+        for key, image in images:
+            if image:
+                yield Problem(
+                    "unused-container",
+                    f"cluster {job.cluster.name!r} runs no containers, so the image is not used",
+                    key,
+                    image,
+                    severity=Severity.WARNING,
+                )
+        return
+    if job.model.container is None:
+        yield Problem(
+            "container",
+            f"cluster {job.cluster.name!r} runs every process in a container, and none is named",
+            "model.container",
+            allowed=_IMAGE_FORMS,
+        )
+    for key, image in images:
+        if isinstance(image, str):
+            yield from _image(context, key, image)
+
+
+def _image(context: Context, key: str, written: str) -> Iterator[Problem]:
+    table = context.job.cluster.containers
+    image = resolved_image(context.job, written)
+    if image.startswith("/"):
+        if context.facts.paths.get(image) is False:
+            yield _not_here(context, key, image)
+    elif re.search(r"\s", image) or not image:
+        yield Problem("container", "is no image", key, written, _IMAGE_FORMS)
+    elif not any(mark in image for mark in "/:#"):
+        aliases = f" (aliases: {', '.join(sorted(table))})" if table else ""
+        yield Problem(
+            "container",
+            "is no container alias of this cluster",
+            key,
+            written,
+            _IMAGE_FORMS + aliases,
+            suggestion(written, table),
+        )
+
+
+def gpu_types(context: Context) -> Iterator[Problem]:
+    """A job made for one GPU does not run on another's cluster by accident."""
+    wanted, there = context.job.resources.gpu_type, context.job.cluster.gpu_type
+    if wanted and there and wanted.lower() != there.lower() and not context.job.cluster.simulated_gpus:
+        yield Problem(
+            "gpu-type",
+            f"cluster {context.job.cluster.name!r} has {there} GPUs",
+            "resources.gpu_type",
+            wanted,
+            there,
+            "choose another cluster, or leave resources.gpu_type out",
+        )
+
+
+def simulated_gpus(context: Context) -> Iterator[Problem]:
+    """A real engine finds no GPU where there is none."""
+    job = context.job
+    if not job.cluster.simulated_gpus or job.backend.type != "sglang":
+        return
+    for role in context.workers:
+        device = context.flags(role).get("device")
+        if device is None or device.value != "cpu":
+            yield Problem(
+                "simulated-gpus",
+                f"the GPUs of cluster {job.cluster.name!r} exist only on paper; SGLang needs real ones",
+                "backend.type",
+                job.backend.type,
+                severity=Severity.WARNING,
+                hint="backend=mocker simulates the engine; cluster.simulated_gpus=false where there are GPUs",
+            )
+            return
+
+
+RULES: tuple[Rule, ...] = (model_path, further_paths, containers, gpu_types, simulated_gpus)
