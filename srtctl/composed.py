@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from srtctl.errors import Problem
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -33,6 +35,7 @@ class ComposedPoint:
         sources: Where the values came from.
         choices: Config group -> chosen option.
         dropped: Recipe keys that a group named on the command line replaced.
+        problems: Warnings and notes that composition has about it.
     """
 
     index: int
@@ -41,3 +44,4 @@ class ComposedPoint:
     sources: Sources = Sources()
     choices: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,86 @@
+"""Composition as the command line uses it: argv and a recipe in, composed points to a launcher (or back)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srtctl.composed import ComposedPoint
+from srtctl.errors import SrtctlError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from omegaconf import DictConfig
+
+    from srtctl.recipe import Recipe
+
+VERBS = frozenset({"apply", "dry-run", "validate"})
+
+
+def run(argv: Sequence[str], recipe: Recipe | None = None, launcher: str | None = None) -> int:
+    """Compose what `argv` says and hand the points to their launcher, or show what Hydra's flags ask for.
+
+    Args:
+        argv: Overrides and Hydra's flags, without srtctl's own.
+        recipe: What to start from; None for conf/config.yaml.
+        launcher: Option of `hydra/launcher` to use whatever the cluster says.
+
+    Returns:
+        What the launcher left as exit code.
+
+    Raises:
+        SrtctlError: Everything that is wrong with the input, or what the launcher raised.
+    """
+    from srtctl import invocation
+    from srtctl.composition.session import Session
+
+    _compose(argv, Session(recipe=recipe, launcher=launcher))
+    return invocation.exit_code.get()
+
+
+def points(argv: Sequence[str], recipe: Recipe | None = None) -> list[ComposedPoint]:
+    """The points that `argv` stands for; the same path as `run`, without a launch."""
+    from srtctl.composition.session import Session
+
+    collected: list[ComposedPoint] = []
+    _compose(argv, Session(recipe=recipe, collect=collected))
+    return collected
+
+
+def point_from_stock(
+    config_loader: ConfigLoader, sweep_config: DictConfig, overrides: Sequence[str], index: int
+) -> ComposedPoint:
+    """One point composed by Hydra alone, for launchers that a foreign sweeper calls.
+
+    Raises:
+        SrtctlError: It can't be composed.
+    """
+    from srtctl.composition import explain
+    from srtctl.composition.points import from_stock
+    from srtctl.composition.session import current_session
+
+    session = current_session()
+    try:
+        return from_stock(config_loader, sweep_config, list(overrides), index, session)
+    except Exception as error:
+        raise explain.explain(error, session, overrides) from error
+
+
+def _compose(argv: Sequence[str], session: Any) -> None:
+    from srtctl.composition import arguments, explain
+    from srtctl.composition.session import run_hydra
+
+    words = arguments.split(argv)
+    if words.completes:
+        arguments.strip_verb(os.environ, VERBS)
+    session.constants = words.overrides
+    try:
+        run_hydra(session, words.overrides, words.flags, sweep=not words.inspects)
+    except SrtctlError:
+        raise
+    except SystemExit as exit_:
+        if exit_.code not in (0, None):
+            raise
+    except Exception as error:
+        raise explain.explain(error, session, words.overrides) from error

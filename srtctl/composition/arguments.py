@@ -1,0 +1,83 @@
+"""The command line as Hydra wants it: overrides first, flags after, and a sweep only where one was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+
+# Hydra's flags (1.3 and 1.4) that take the next word as their value
+_WITH_VALUE = frozenset(
+    "-c --cfg -p --package -cp --config-path -cn --config-name -cd --config-dir --experimental-rerun".split()
+)
+_INFO = frozenset({"-i", "--info"})
+_MULTIRUN = frozenset({"-m", "--multirun"})
+# Flags that show something instead of running
+_INSPECT = frozenset("-c --cfg -i --info --hydra-help -h --help --version -sc --shell-completion".split())
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A command line, taken apart.
+
+    Attributes:
+        overrides: `key=value` and `group=option` words, in order.
+        flags: Hydra's flags with their values, in order.
+        multirun: -m was given.
+    """
+
+    overrides: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    multirun: bool = False
+
+    @property
+    def inspects(self) -> bool:
+        """Hydra is asked to show something, not to run."""
+        return any(flag.partition("=")[0] in _INSPECT for flag in self.flags)
+
+    @property
+    def completes(self) -> bool:
+        """The shell asks for completions, or for the script that installs them."""
+        return any(flag in ("-sc", "--shell-completion") for flag in self.flags)
+
+    def choices(self, group: str) -> list[str]:
+        """What overrides choose for `group`, in order."""
+        return [word.partition("=")[2] for word in self.overrides if word.startswith(f"{group}=")]
+
+
+def split(argv: Sequence[str]) -> Arguments:
+    """Tell overrides from flags.
+
+    -m is taken out: Hydra is always asked for a sweep by an override, because it ignores the launcher otherwise, and
+    it refuses -m together with --cfg.
+    """
+    overrides: list[str] = []
+    flags: list[str] = []
+    multirun = False
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word in _MULTIRUN:
+            multirun = True
+        elif word in _WITH_VALUE or (word in _INFO and words and _is_bare(words[0])):
+            flags += [word, *words[:1]]
+            words = words[1:]
+        elif word.startswith("-") and not word.startswith("-="):
+            flags.append(word)
+        else:
+            overrides.append(word)
+    return Arguments(tuple(overrides), tuple(flags), multirun)
+
+
+def strip_verb(environ: MutableMapping[str, str], verbs: frozenset[str]) -> None:
+    """Take the verb out of the line that the shell completes: to Hydra it is an override without a value."""
+    line = environ.get("COMP_LINE", "")
+    words = line.split(" ")
+    if len(words) > 1 and words[1] in verbs:
+        removed = len(words[1]) + 1
+        environ["COMP_LINE"] = " ".join(words[:1] + words[2:])
+        if environ.get("COMP_POINT", "").isdigit():
+            environ["COMP_POINT"] = str(max(0, int(environ["COMP_POINT"]) - removed))
+
+
+def _is_bare(word: str) -> bool:
+    return not word.startswith("-") and "=" not in word

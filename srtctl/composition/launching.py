@@ -1,0 +1,86 @@
+"""Which launcher a sweep is handed to: the cluster decides, unless one was named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srtctl.composed import ComposedPoint
+from srtctl.composition.explain import foreign_launcher
+from srtctl.errors import Problem, SrtctlError
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+    from srtctl.composition.session import Session
+
+BY_EXECUTOR = {"local": "srtctl_local", "slurm": "srtctl_slurm"}
+
+
+def launcher_name(points: Sequence[ComposedPoint], config: DictConfig, session: Session) -> str:
+    """The option of `hydra/launcher` for these points.
+
+    Raises:
+        SrtctlError: The points belong to clusters with different executors.
+    """
+    if session.launcher is not None:
+        return session.launcher
+    chosen = named_launcher(config)
+    if chosen is not None:
+        return chosen
+    executors = {str(point.config["cluster"]["executor"]): point.index for point in reversed(points)}
+    if len(executors) > 1:
+        found = ", ".join(f"{name} (point {index})" for name, index in sorted(executors.items(), key=lambda e: e[1]))
+        raise SrtctlError(
+            Problem(
+                "mixed-executors",
+                "the points of one sweep can't run on clusters with different executors",
+                key="cluster.executor",
+                value=found,
+                allowed="one executor for all points",
+                hint="start one sweep per cluster",
+            )
+        )
+    executor = next(iter(executors), "local")
+    if executor not in BY_EXECUTOR:
+        raise SrtctlError(
+            Problem("executor", "there is no such executor", "cluster.executor", executor, ", ".join(BY_EXECUTOR))
+        )
+    return BY_EXECUTOR[executor]
+
+
+def named_launcher(config: DictConfig) -> str | None:
+    """The launcher that somebody asked for; None when it is Hydra's default."""
+    asked = [str(word) for word in config.hydra.overrides.hydra if str(word).startswith("hydra/launcher=")]
+    if asked:
+        return asked[-1].partition("=")[2]
+    choice = config.hydra.runtime.choices.get("hydra/launcher")
+    return None if choice in (None, "basic") else str(choice)
+
+
+def launcher_for(
+    points: Sequence[ComposedPoint],
+    config: DictConfig,
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    session: Session,
+) -> Any:
+    """The launcher, set up; it has `launch_points`.
+
+    Raises:
+        SrtctlError: The launcher is not srtctl's.
+    """
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+    from omegaconf import open_dict, read_write
+
+    name = launcher_name(points, config, session)
+    if name != named_launcher(config):
+        with read_write(config), open_dict(config):
+            config.hydra.launcher = ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node
+    if not str(config.hydra.launcher.get("_target_", "")).startswith("hydra_plugins.srtctl_launchers."):
+        raise foreign_launcher(name)
+    return Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task_function, config=config
+    )

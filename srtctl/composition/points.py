@@ -1,0 +1,183 @@
+"""From the arguments of a sweep to its points."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from srtctl.composed import ComposedPoint, Sources
+from srtctl.composition import explain
+from srtctl.composition.fast import Base, cannot_be_fast
+from srtctl.composition.sources import SourceTable
+from srtctl.errors import Problem, SrtctlError, merge_points
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+    from srtctl.composition.session import Session
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One override of a sweep.
+
+    Attributes:
+        key: Its left side, as `get_key_element` says it (with + or ~).
+        texts: The whole overrides it stands for, one per value; a single one when it isn't swept.
+        swept: It came from a comma list, range or glob.
+        group: It chooses an option of a group.
+        plain: It changes a value (no +, ++, ~ or package).
+    """
+
+    key: str
+    texts: tuple[str, ...]
+    swept: bool
+    group: bool
+    plain: bool
+
+
+def compose(
+    loader: ConfigLoader, master: DictConfig, arguments: Sequence[str], session: Session
+) -> list[ComposedPoint]:
+    """Every point of the grid, in order (the last sweep varies fastest).
+
+    Args:
+        loader: Hydra's.
+        master: What Hydra composed for the sweep as a whole, sweeps left out.
+        arguments: The sweep's parameters and the command line's overrides; for the same key, the last one counts.
+        session: What is being composed.
+
+    Raises:
+        SrtctlError: Points that can't be composed, all of them.
+    """
+    axes = expand(loader, arguments)
+    maker = _Maker(loader, master, axes, session)
+    points: list[ComposedPoint] = []
+    problems: list[Problem] = []
+    for index, texts in enumerate(itertools.product(*(axis.texts for axis in axes))):
+        try:
+            points.append(maker.point(index, texts))
+        except Exception as error:
+            problems += [replace(problem, points=(index,)) for problem in explain.translate(error, session)]
+    if problems:
+        raise SrtctlError(merge_points(problems, len(points) + len({i for p in problems for i in p.points})))
+    return points
+
+
+def expand(loader: ConfigLoader, arguments: Sequence[str]) -> list[Axis]:
+    """The axes of the grid."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    groups = set(loader.list_groups(""))
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+    axes: dict[str, Axis] = {}
+    for override in parsed:
+        key = override.get_key_element()
+        axes[key] = _axis(override, key, groups)
+    return list(axes.values())
+
+
+def _axis(override: Override, key: str, groups: set[str]) -> Axis:
+    from hydra.core.override_parser.types import OverrideType
+
+    swept = override.is_sweep_override()
+    if swept:
+        if not override.is_discrete_sweep():
+            raise SrtctlError(
+                Problem(
+                    "sweep-kind",
+                    "an interval has no list of values",
+                    key=key,
+                    value=override.input_line,
+                    allowed="a comma list, range(start, stop, step), glob(pattern) or choice(a, b)",
+                    source="command line",
+                )
+            )
+        texts = tuple(f"{key}={value}" for value in override.sweep_string_iterator())
+        group = override.key_or_group in groups or "/" in override.key_or_group
+        group = group and not any(text.startswith(f"{key}={{") for text in texts)
+    else:
+        texts = (str(override.input_line),)
+        group = (override.key_or_group in groups or "/" in override.key_or_group) and not isinstance(
+            override.value(), dict
+        )
+    plain = override.type == OverrideType.CHANGE and override.package is None
+    return Axis(key, texts, swept, group, plain)
+
+
+class _Maker:
+    """Makes points; keeps what it composed for each choice of groups."""
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig, axes: list[Axis], session: Session):
+        self.loader, self.master, self.axes, self.session = loader, master, axes, session
+        self.stock = cannot_be_fast(axes)
+        self.group_axes = [number for number, axis in enumerate(axes) if axis.swept and axis.group]
+        self.value_axes = [number for number, axis in enumerate(axes) if axis.swept and not axis.group]
+        self.bases: dict[tuple[str, ...], Base] = {}
+
+    def point(self, index: int, texts: Sequence[str]) -> ComposedPoint:
+        """One point; `texts` has one override per axis."""
+        base = None if self.stock else self._base(texts)
+        config = None
+        if base is not None:
+            config = base.with_overrides([texts[number] for number in self.value_axes])
+        if base is None or config is None:
+            base = Base(self.loader.load_sweep_config(self.master, list(texts)))
+            config = base.plain
+        problems = explain.mismatched_types(config, base.types)
+        if problems:
+            raise SrtctlError(problems)
+        return make_point(index, texts, config, base.choices, self._sources(base, texts), self.session)
+
+    def _base(self, texts: Sequence[str]) -> Base:
+        chosen = tuple(texts[number] for number in self.group_axes)
+        if chosen not in self.bases:
+            self.bases[chosen] = Base(self._compose_base(texts))
+        return self.bases[chosen]
+
+    def _compose_base(self, texts: Sequence[str]) -> DictConfig:
+        if not self.group_axes:
+            return self.master
+        kept = [text for number, text in enumerate(texts) if number not in self.value_axes]
+        return self.loader.load_sweep_config(self.master, kept)
+
+    def _sources(self, base: Base, texts: Sequence[str]) -> Sources:
+        kept = [text for axis, text in zip(self.axes, texts, strict=True) if axis.group]
+        return Sources(SourceTable(self.loader, self.master, kept, texts, self.session))
+
+
+def make_point(
+    index: int,
+    texts: Sequence[str],
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    sources: Sources,
+    session: Session,
+) -> ComposedPoint:
+    """A point with what the recipe has to say about it."""
+    recipe = session.recipe
+    return ComposedPoint(
+        index=index,
+        overrides=tuple(texts),
+        config=config,
+        sources=sources,
+        choices=choices,
+        dropped=tuple(recipe.dropped) if recipe is not None else (),
+        problems=tuple(recipe.warnings) if recipe is not None else (),
+    )
+
+
+def from_stock(
+    loader: ConfigLoader, master: DictConfig, texts: list[str], index: int, session: Session
+) -> ComposedPoint:
+    """One point, composed by Hydra alone."""
+    base = Base(loader.load_sweep_config(master, texts))
+    problems = explain.mismatched_types(base.plain, base.types)
+    if problems:
+        raise SrtctlError(problems)
+    sources = Sources(SourceTable(loader, master, texts, texts, session))
+    return make_point(index, texts, base.plain, base.choices, sources, session)

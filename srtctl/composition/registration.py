@@ -1,0 +1,60 @@
+"""What Hydra finds besides the files of conf/: the schema, and the places where users keep options of their own."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+PROVIDER = "srtctl"
+
+
+def conf_directory() -> Path:
+    """The directory of the groups: `srtctl/conf` in an installed wheel, `conf` beside the package in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def user_directories() -> list[Path]:
+    """Directories with options of the user's: SRTCTL_CONF (several, separated by `:`), then ~/.config/srtctl/conf."""
+    named = [Path(part).expanduser() for part in os.environ.get("SRTCTL_CONF", "").split(":") if part]
+    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    return [path.absolute() for path in (*named, config_home / "srtctl" / "conf") if path.is_dir()]
+
+
+def default_cluster() -> str:
+    """The cluster of recipes that name none: SRTCTL_CLUSTER, else the user's `cluster/default.yaml`, else `local`."""
+    named = os.environ.get("SRTCTL_CLUSTER")
+    if named:
+        return named
+    own = any((directory / "cluster" / "default.yaml").is_file() for directory in user_directories())
+    return "default" if own else "local"
+
+
+@lru_cache(maxsize=1)
+def register() -> None:
+    """Put the schema into Hydra's ConfigStore, once.
+
+    It lives in groups of its own (`schema/...`): a node stored beside the options of a group would be listed as one.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    from srtctl.backends import BACKENDS
+    from srtctl.benchmarks import BENCHMARKS
+    from srtctl.schema import JobConfig
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="job", node=JobConfig, provider=PROVIDER)
+    for name, backend in BACKENDS.items():
+        store.store(group="schema/backend", name=name, node=backend.params, provider=PROVIDER)
+    for name, benchmark in BENCHMARKS.items():
+        store.store(group="schema/benchmark", name=name, node=benchmark.params, provider=PROVIDER)
+
+
+def version_base() -> dict[str, str]:
+    """Arguments of `hydra.main` that say which behaviour is wanted: 1.3 warns without them, 1.4 with them."""
+    import hydra
+
+    major, minor = (int(part) for part in hydra.__version__.split(".")[:2])
+    return {"version_base": "1.3"} if (major, minor) < (1, 4) else {}

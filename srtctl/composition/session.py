@@ -1,0 +1,150 @@
+"""One call of `hydra.main`, and what the sweeper at its other end needs to know about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srtctl.composed import ComposedPoint
+from srtctl.composition.registration import conf_directory, register, user_directories, version_base
+
+if TYPE_CHECKING:
+    from srtctl.composition.recipes import Recipe
+
+
+@dataclass
+class Session:
+    """A composition that is going on.
+
+    Attributes:
+        recipe: The recipe that is composed, if any.
+        launcher: Name of the launcher to use whatever the cluster says.
+        collect: When a list: points are added to it and nothing is launched.
+        constants: The overrides that the command line holds, as typed.
+    """
+
+    recipe: Recipe | None = None
+    launcher: str | None = None
+    collect: list[ComposedPoint] | None = None
+    constants: tuple[str, ...] = field(default=())
+
+
+_current: ContextVar[Session | None] = ContextVar("srtctl_composition", default=None)
+
+
+def current_session() -> Session:
+    """The composition that is going on; an empty one where Hydra was started by something else."""
+    return _current.get() or Session()
+
+
+def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], *, sweep: bool) -> None:
+    """Call `hydra.main` once.
+
+    Args:
+        session: What the sweeper gets to see.
+        overrides: Words for Hydra, in its grammar.
+        flags: Hydra's flags.
+        sweep: Run the sweeper; otherwise the flags make Hydra show something.
+
+    Raises:
+        Exception: Whatever Hydra raises, untranslated.
+    """
+    import hydra
+
+    register()
+    words = [*overrides, *_search_path(overrides)]
+    config_name = "config"
+    if session.recipe is not None:
+        config_name = session.recipe.store()
+    if sweep:
+        words.append("hydra.mode=MULTIRUN")
+    main = hydra.main(config_path=str(conf_directory()), config_name=config_name, **version_base())(_foreign_task)
+    with ExitStack() as stack:
+        stack.enter_context(_set_current(session))
+        stack.enter_context(_argv([*words, *flags]))
+        stack.enter_context(_raised_not_printed())
+        if sweep:
+            stack.enter_context(_mode_is_known())
+        main()
+
+
+def _foreign_task(config: Any) -> None:
+    """What Hydra would run for each point; a launcher that is not ours ends here."""
+    from srtctl.composition.explain import foreign_launcher
+
+    raise foreign_launcher("")
+
+
+def _search_path(overrides: Sequence[str]) -> list[str]:
+    directories = user_directories()
+    if not directories or any(word.startswith("hydra.searchpath=") for word in overrides):
+        return []
+    quoted = ",".join("'file://" + str(path).replace("'", "\\'") + "'" for path in directories)
+    return [f"hydra.searchpath=[{quoted}]"]
+
+
+@contextmanager
+def _set_current(session: Session) -> Iterator[None]:
+    token = _current.set(session)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def _argv(words: list[str]) -> Iterator[None]:
+    before = sys.argv
+    sys.argv = ["srtctl", *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def _raised_not_printed() -> Iterator[None]:
+    """Hydra prints errors by itself and exits; with this variable it lets them through to us."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _mode_is_known() -> Iterator[None]:
+    """Spare Hydra one whole composition: it composes once only to learn the mode that our own override has just set.
+
+    `get_mode` is private; where a release has no such method, it composes twice and nothing else changes.
+    """
+    from hydra._internal import hydra as internal
+    from hydra.types import RunMode
+
+    original = getattr(internal.Hydra, "get_mode", None)
+    if original is None:
+        yield
+        return
+    internal.Hydra.get_mode = lambda self, *args, **kwargs: RunMode.MULTIRUN  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        internal.Hydra.get_mode = original  # type: ignore[method-assign]
+
+
+def relative_to_here(path: Path) -> str:
+    """`path` as users know it: relative where it is below the current directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
