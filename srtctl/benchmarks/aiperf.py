@@ -55,7 +55,7 @@ def command(
         argv += ["--extra-inputs", "ignore_eos:true"]
     if not params.reuse_http_connections:
         argv += ["--connection-reuse-strategy", "never"]
-    argv += ["--random-seed", str(params.seed), "--ui", "none", "--no-server-metrics", "--no-gpu-telemetry"]
+    argv += ["--random-seed", str(settings["client_seed"]), "--ui", "none", "--no-server-metrics", "--no-gpu-telemetry"]
     return (*argv, "--artifact-dir", DIRECTORY, *params.extra_args)
 
 

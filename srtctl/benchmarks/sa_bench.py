@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Type
@@ -170,4 +171,14 @@ def _settings(params: SaBenchConfig, concurrency: int, rate: float | str) -> dic
         "reuse_http_connections": params.reuse_http_connections,
         **{name: getattr(params, name) for name in names},
         **{name: getattr(params, name) for name in limits if getattr(params, name) is not None},
+        "client_seed": _client_seed(params, concurrency, rate),
     }
+
+
+def _client_seed(params: SaBenchConfig, concurrency: int, rate: float | str) -> int:
+    """The same for the same workload everywhere, and another one for every measurement of a server.
+
+    With one seed for all, a measurement's prompts would begin as those of the one before: the server has these cached.
+    """
+    text = f"{params.seed}/{concurrency}/{rate}/{params.isl}/{params.osl}"
+    return zlib.crc32(text.encode()) & 0x7FFFFFFF

@@ -28,7 +28,7 @@ def command(
     argv += ["--random-input-len", str(params.isl), "--random-output-len", str(params.osl)]
     argv += ["--random-range-ratio", str(params.random_range_ratio), "--num-prompts", str(settings["requests"])]
     argv += ["--max-concurrency", str(settings["concurrency"]), "--request-rate", str(settings["req_rate"])]
-    argv += ["--warmup-requests", str(settings["warmup_requests"]), "--seed", str(params.seed)]
+    argv += ["--warmup-requests", str(settings["warmup_requests"]), "--seed", str(settings["client_seed"])]
     if not params.ignore_eos:
         argv += ["--disable-ignore-eos"]
     return (*argv, "--disable-tqdm", "--output-details", "--output-file", RESULT, *params.extra_args)
