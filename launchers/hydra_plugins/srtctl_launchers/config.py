@@ -1,6 +1,7 @@
 """Registers the options of `hydra/launcher`. Options hold no resources: those come from each point's plan."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Hydra 1.3 runs this module before it is in sys.modules, where
+# dataclasses look up annotations that are text.
 
 from dataclasses import dataclass
 

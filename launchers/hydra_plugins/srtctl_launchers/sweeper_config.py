@@ -1,7 +1,7 @@
 """Registers our option of `hydra/sweeper`."""
 
-# No `from __future__ import annotations` here: Hydra 1.3 runs this module before it is in sys.modules, where dataclasses
-# look up annotations that are text.
+# No `from __future__ import annotations` here: Hydra 1.3 runs this module before it is in sys.modules, where
+# dataclasses look up annotations that are text.
 
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
