@@ -20,7 +20,7 @@ import typing
 from pathlib import Path
 
 VOCABULARY = 2048
-CONTEXT_TOKENS = 131_072
+CONTEXT_TOKENS = 32_768
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIAL = [END_OF_TEXT, TURN_START, TURN_END]
 CHAT_TEMPLATE = (
