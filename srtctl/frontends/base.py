@@ -1,0 +1,64 @@
+"""What a frontend is: the process that takes requests and routes them to workers."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from srtctl.errors import Problem
+from srtctl.plan.model import Probe, Worker
+from srtctl.plan.programs import Programs
+from srtctl.schema import FrontendConfig, JobConfig
+
+
+@dataclass(frozen=True)
+class FrontendCommand:
+    """How one frontend is started (tokens allowed everywhere)."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    probe: Probe | None = None
+
+
+class Frontend(Protocol):
+    """One entry of the registry."""
+
+    @property
+    def type(self) -> str:
+        """Its name in recipes, and the kind of its census."""
+
+    @property
+    def params(self) -> builtins.type[FrontendConfig]:
+        """The dataclass of its config node."""
+
+    @property
+    def discovery(self) -> bool:
+        """True when it finds workers through etcd and NATS, false when it is told their addresses."""
+
+    @property
+    def flush_paths(self) -> tuple[str, ...]:
+        """POST paths that empty the workers' caches."""
+
+    def check(self, job: JobConfig) -> list[Problem]:
+        """Everything wrong with this frontend's part of the job."""
+
+    def command(
+        self, job: JobConfig, listen: str, port_name: str, slot: int, workers: Sequence[Worker], programs: Programs
+    ) -> FrontendCommand:
+        """The command of one frontend.
+
+        Args:
+            listen: Address to bind.
+            port_name: Name of its port request.
+        """
+
+
+def owned_args(job: JobConfig, owned: Sequence[str]) -> list[Problem]:
+    """Flags under `frontend.args` that placement decides."""
+    return [
+        Problem("owned-flag", "placement decides this flag", f"frontend.args.{name}", value, hint="remove it")
+        for name, value in job.frontend.args.items()
+        if name.lstrip("-").replace("_", "-") in owned
+    ]

@@ -1,0 +1,35 @@
+"""Dynamo's frontend: finds workers through etcd, serves the OpenAI interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from srtctl.backends.base import engine_python
+from srtctl.backends.flags import canonical, to_argv
+from srtctl.errors import Problem
+from srtctl.frontends.base import FrontendCommand, owned_args
+from srtctl.plan.model import Probe, Worker
+from srtctl.plan.ports import address, port_token
+from srtctl.plan.programs import Programs
+from srtctl.schema import FrontendConfig, JobConfig
+
+OWNED = ("http-host", "http-port", "discovery-backend", "request-plane", "event-plane")
+
+
+class DynamoFrontend:
+    type = "dynamo"
+    params = FrontendConfig
+    discovery = True
+    flush_paths = ("/clear_kv_blocks",)
+
+    def check(self, job: JobConfig) -> list[Problem]:
+        return owned_args(job, OWNED)
+
+    def command(
+        self, job: JobConfig, listen: str, port_name: str, slot: int, workers: Sequence[Worker], programs: Programs
+    ) -> FrontendCommand:
+        argv = [engine_python(job, programs, "dynamo_python"), "-m", "dynamo.frontend"]
+        argv += ["--http-host", listen, "--http-port", port_token(port_name)]
+        args = {canonical(name, {}): value for name, value in job.frontend.args.items()}
+        # Its /health says "healthy" from the first moment: it proves the process, the census proves the rest.
+        return FrontendCommand((*argv, *to_argv(args)), {}, Probe("http", address(slot, port_name), "/health"))

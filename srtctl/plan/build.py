@@ -1,0 +1,286 @@
+"""The plan of a deployment, and the steps of a point that runs on it. Pure: the same job gives the same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from srtctl.backends import BACKENDS
+from srtctl.backends.base import Backend, RankCommand, process_name
+from srtctl.benchmarks import BENCHMARKS
+from srtctl.benchmarks.base import ClientContext
+from srtctl.frontends import FRONTENDS, Frontend
+from srtctl.frontends.nginx import PORT as NGINX_PORT
+from srtctl.frontends.nginx import nginx_file, nginx_process
+from srtctl.plan import environment, services
+from srtctl.plan.duration import parse_time_limit
+from srtctl.plan.model import (
+    ROLES,
+    Budgets,
+    Census,
+    Container,
+    Plan,
+    PointSteps,
+    Process,
+    Rank,
+    RenderedFile,
+    Worker,
+)
+from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, host_token, port_token
+from srtctl.plan.programs import Programs
+from srtctl.plan.topology import Topology, place
+from srtctl.plan.versions import with_version_checks
+from srtctl.schema import JobConfig
+
+SETUP_SCRIPT = "setup_script.sh"
+CONTAINER_MODEL = "/model"
+
+
+@dataclass
+class _Draft:
+    """What a plan is made from; the lists grow in the order in which processes are started."""
+
+    job: JobConfig
+    topology: Topology
+    programs: Programs
+    backend: Backend
+    frontend: Frontend
+    setup: tuple[str, ...]
+    ports: PortBook
+    processes: list[Process] = field(default_factory=list)
+    files: list[RenderedFile] = field(default_factory=list)
+    flag_sources: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def ready_s(self) -> float:
+        return self.job.health_check.max_attempts * self.job.health_check.interval_seconds
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return services.NAMES if self.frontend.discovery else ()
+
+
+def build_plan(
+    job: JobConfig,
+    programs: Programs,
+    deployment_id: str,
+    *,
+    model_path: str,
+    tokenizer_path: str,
+    setup_script_text: str | None = None,
+) -> Plan:
+    """The servers of a job.
+
+    Args:
+        job: A job without errors.
+        programs: Where programs are.
+        model_path: `model.path` with aliases resolved: a path, or the name of a model on the hub.
+        tokenizer_path: Likewise, for clients.
+        setup_script_text: What runs before every worker.
+
+    Raises:
+        SrtctlError: The job can't be placed.
+    """
+    job = _settled(job, model_path)
+    topology = place(job)
+    setup = ("bash", SETUP_SCRIPT) if setup_script_text is not None else ()
+    backend, frontend = BACKENDS[job.backend.type], FRONTENDS[job.frontend.type]
+    ports = PortBook(one_host=job.cluster.nodes_share_host)
+    draft = _Draft(job, topology, programs, backend, frontend, setup, ports)
+    if setup_script_text is not None:
+        draft.files.append(RenderedFile(SETUP_SCRIPT, setup_script_text, 0o755))
+    _add_services(draft)
+    _add_workers(draft)
+    frontends = _add_frontends(draft)
+    return Plan(
+        name=job.name,
+        deployment_id=deployment_id,
+        backend=job.backend.type,
+        frontend=job.frontend.type,
+        model=str(job.model.served_name),
+        slots=topology.slots,
+        workers=topology.workers,
+        processes=tuple(with_version_checks(job, process, programs) for process in draft.processes),
+        ports=tuple(draft.ports.requests),
+        census=Census(draft.frontend.type, frontends, _expected(draft), str(job.model.served_name)),
+        endpoint=address(topology.head, _public_port(topology)),
+        public_port=_public_port(topology),
+        files=tuple(draft.files),
+        container=_container(job, model_path),
+        budgets=Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(job)),
+        flush_paths=draft.frontend.flush_paths,
+        pass_environment=tuple(job.pass_environment),
+        denominators=_gpu_counts(topology.workers),
+        flag_sources=draft.flag_sources,
+        provenance=_provenance(job, programs, model_path, tokenizer_path),
+    )
+
+
+def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, *, tokenizer_path: str) -> PointSteps:
+    """The measurements of one point on the servers of `plan`."""
+    client = next(slot.index for slot in plan.slots if "client" in slot.serves)
+    named = {request.name for request in plan.ports}
+    endpoints: dict[str, list[str]] = {role: [] for role in ROLES}
+    for worker in plan.workers:
+        purpose = "http" if f"{worker.name}/http" in named else "system"
+        endpoints[worker.role].append(address(worker.ranks[0].slot, f"{worker.name}/{purpose}"))
+    context = ClientContext(
+        endpoint=plan.endpoint,
+        model=plan.model,
+        tokenizer=tokenizer_path,
+        slot=client,
+        worker_endpoints={role: found for role, found in endpoints.items() if found},
+        frontend_endpoints=plan.census.frontends,
+        programs=programs,
+        config_id=config_id,
+    )
+    return BENCHMARKS[job.benchmark.type].steps(job.benchmark, context)
+
+
+def served_name(job: JobConfig) -> str:
+    """The name that clients ask for: as said, else the engine flags' own, else the model's name."""
+    if job.model.served_name:
+        return job.model.served_name
+    for role in ("prefill", "aggregated", "decode"):
+        value = BACKENDS[job.backend.type].flags(job, role).get("served-model-name")
+        if value:
+            return str(value)
+    return job.model.name or job.model.path.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+
+
+def _settled(job: JobConfig, model_path: str) -> JobConfig:
+    """The job with its model as the processes will see it: inside a container the weights lie at a fixed place."""
+    in_container = job.cluster.container_runtime != "none" and model_path.startswith("/")
+    seen = CONTAINER_MODEL if in_container else model_path
+    return replace(job, model=replace(job.model, path=seen, served_name=served_name(job)))
+
+
+def _add_services(draft: _Draft) -> None:
+    if draft.frontend.discovery:
+        draft.processes += services.services(draft.job, draft.topology.infra, draft.programs, draft.ports)
+        draft.files.append(services.nats_file(draft.job))
+    if draft.topology.nginx is not None:  # the first to ask for the public number
+        draft.ports.request(NGINX_PORT, draft.topology.nginx, PUBLIC)
+
+
+def _add_workers(draft: _Draft) -> None:
+    number = 0
+    for worker in draft.topology.workers:
+        for rank in range(len(worker.ranks)):
+            command = draft.backend.rank(draft.job, worker, rank, draft.programs, draft.ports, number)
+            number += 1
+            if command is not None:
+                draft.processes.append(_worker_process(draft, worker, rank, command))
+                draft.files += command.files
+                draft.flag_sources.setdefault(worker.role, dict(command.flag_sources))
+
+
+def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankCommand) -> Process:
+    job, place_ = draft.job, worker.ranks[rank]
+    ours = environment.base(job)
+    if draft.frontend.discovery:
+        ours |= environment.dynamo(job, place_.slot, draft.topology.infra)
+    ours |= {**command.env, **_visible_gpus(draft, place_)}
+    of_role = environment.of_role(job, worker.role, place_.slot)
+    return Process(
+        name=process_name(worker, rank),
+        role=worker.role,
+        slot=place_.slot,
+        gpus=place_.gpus,
+        argv=command.argv,
+        env=environment.merge(ours, job.cluster.environment, of_role, job.environment),
+        needs=draft.needs,
+        probe=command.probe,
+        ready_timeout_s=draft.ready_s,
+        worker=worker.name,
+        setup=draft.setup,
+    )
+
+
+def _visible_gpus(draft: _Draft, rank: Rank) -> dict[str, str]:
+    """Only for a part of a node: a worker that has the whole node sees all of it anyway."""
+    if len(rank.gpus) >= (draft.job.cluster.gpus_per_node or draft.topology.slots[rank.slot].gpus):
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, rank.gpus))}
+
+
+def _add_frontends(draft: _Draft) -> tuple[str, ...]:
+    """Frontends, and nginx before them; returns their `host:port`."""
+    job, topology = draft.job, draft.topology
+    addresses = []
+    for index, slot in enumerate(topology.frontends):
+        name = f"frontend{index}"
+        public = topology.nginx is None
+        draft.ports.request(f"{name}/http", slot, PUBLIC if public else FRONTEND)
+        listen = _listen(job, slot) if public else host_token(slot)
+        command = draft.frontend.command(job, listen, f"{name}/http", slot, topology.workers, draft.programs)
+        ours = environment.base(job) | dict(command.env)
+        if draft.frontend.discovery:
+            ours |= environment.dynamo(job, slot, topology.infra)
+        env = environment.merge(ours, job.cluster.environment, job.environment, job.frontend.env)
+        draft.processes.append(
+            Process(name, "frontend", slot, command.argv, env=env, needs=draft.needs, probe=command.probe,
+                    ready_timeout_s=draft.ready_s)
+        )  # fmt: skip
+        addresses.append(address(slot, f"{name}/http"))
+    if topology.nginx is not None:
+        listen = f"{_listen(job, topology.nginx)}:{port_token(NGINX_PORT)}"
+        draft.files.append(nginx_file(job, listen, topology.nginx, addresses))
+        draft.processes.append(nginx_process(topology.nginx, draft.programs, services.READY_TIMEOUT_S))
+    return tuple(addresses)
+
+
+def _listen(job: JobConfig, slot: int) -> str:
+    """Where the public entrance listens: on a cluster also on the node's loopback, for tunnels and commands there."""
+    return host_token(slot) if job.cluster.nodes_share_host else "0.0.0.0"  # noqa: S104 - meant to be reached
+
+
+def _public_port(topology: Topology) -> str:
+    return NGINX_PORT if topology.nginx is not None else "frontend0/http"
+
+
+def _expected(draft: _Draft) -> dict[str, int]:
+    each = draft.backend.instances(draft.job)
+    counts = {role: sum(worker.role == role for worker in draft.topology.workers) * each for role in ROLES}
+    return {role: count for role, count in counts.items() if count}
+
+
+def _gpu_counts(workers: Sequence[Worker]) -> dict[str, int]:
+    counts = {role: sum(worker.gpu_count for worker in workers if worker.role == role) for role in ROLES}
+    return {**counts, "all": sum(counts.values())}
+
+
+def _container(job: JobConfig, model_path: str) -> Container:
+    if job.cluster.container_runtime == "none":
+        return Container()
+    mounts = [("@allocation@", "@allocation@")]
+    if model_path.startswith("/"):
+        mounts.append((model_path, CONTAINER_MODEL))
+    mounts += job.cluster.default_mounts.items()
+    for text in job.extra_mount:
+        host, _, inside = text.partition(":")
+        mounts.append((host, inside))
+    mounts += job.container_mounts.items()
+    image = job.cluster.containers.get(job.model.container or "", job.model.container or "")
+    return Container(job.cluster.container_runtime, image, tuple(mounts))
+
+
+def _time_limit(job: JobConfig) -> float | None:
+    """Of one point; the allocation's is made of it (see `render.allocation_time_s`)."""
+    limit = job.slurm.time_limit or job.cluster.time_limit
+    return None if limit is None else float(parse_time_limit(limit))
+
+
+def _provenance(job: JobConfig, programs: Programs, model_path: str, tokenizer_path: str) -> dict[str, Any]:
+    return {
+        "versions": dict(programs.versions),
+        "model_path": model_path,
+        "tokenizer_path": tokenizer_path,
+        "model_precision": job.model.precision,
+        "engine": getattr(job.backend, "engine_type", job.backend.type),
+        "engine_version": job.backend.version,
+        "cluster": job.cluster.name,
+        "gpu_type": job.resources.gpu_type or job.cluster.gpu_type,
+        "gpus_simulated": not BACKENDS[job.backend.type].engines_use_gpus,
+    }

@@ -1,0 +1,142 @@
+"""Texts that are made from a plan: nginx.conf and the batch script."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srtctl.errors import Problem, SrtctlError
+from srtctl.plan.duration import format_time_limit, parse_time_limit
+from srtctl.plan.model import Plan
+from srtctl.schema import JobConfig
+
+if TYPE_CHECKING:
+    import jinja2
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_OPTION = re.compile(r"[a-z][a-z0-9-]*")
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.,:/@%+=\[\]&|*~^()!<>-]+")
+# Slurm reads quotes and backslashes in these lines; a line break would begin a line of its own.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\"'\\`$]")
+
+
+def render_template(name: str, **values: Any) -> str:
+    """The text of a template of ours; a name it needs and doesn't get is an error, never an empty text."""
+    return _environment().get_template(name).render(**values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    import jinja2  # here, because most commands render nothing
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - no HTML; values are checked where they come in
+    )
+
+
+def allocation_time_s(job: JobConfig, points: int) -> float | None:
+    """What the allocation needs: bring-up and each point's time limit; None when no limit is given."""
+    limit = job.slurm.time_limit or job.cluster.time_limit
+    if limit is None:
+        return None
+    health = job.health_check
+    return health.max_attempts * health.interval_seconds + points * parse_time_limit(limit)
+
+
+def render_batch(job: JobConfig, plan: Plan, *, points: int = 1) -> str:
+    """The batch script of one allocation that runs `points` points.
+
+    Raises:
+        SrtctlError: A value can't be written into the script without changing its meaning.
+    """
+    python = shlex.quote(job.cluster.python or sys.executable)
+    slurm = job.cluster.executor == "slurm"
+    components = [[_line(*item) for item in part.items()] for part in _components(job, plan, points)] if slurm else []
+    return render_template("batch.sh.j2", components=components, python=python)
+
+
+def _components(job: JobConfig, plan: Plan, points: int) -> list[dict[str, Any]]:
+    """sbatch's options per component of the job; one component unless it is a heterogeneous job."""
+    groups = sorted({slot.het_group for slot in plan.slots})
+    parts = []
+    for group in groups:
+        nodes = sum(slot.het_group == group for slot in plan.slots)
+        options = _queue(job, points) | _nodes(job, nodes)
+        if group == 0:
+            options = _once(plan) | options
+        options |= {**job.cluster.sbatch_directives, **job.sbatch_directives}
+        parts.append({name: value for name, value in options.items() if value is not False})
+    return parts
+
+
+def _once(plan: Plan) -> dict[str, Any]:
+    """Options of the job as a whole."""
+    return {
+        "job-name": plan.name,
+        "output": "orchestrator.log",
+        "open-mode": "append",
+        "signal": f"B:TERM@{int(plan.budgets.early_warning_s)}",
+        "no-kill": None,
+        "requeue": None,
+    }
+
+
+def _queue(job: JobConfig, points: int) -> dict[str, Any]:
+    slurm, cluster = job.slurm, job.cluster
+    total = allocation_time_s(job, points)
+    named = {
+        "account": slurm.account or cluster.account,
+        "partition": slurm.partition or cluster.partition,
+        "qos": slurm.qos,
+        "time": None if total is None else format_time_limit(total),
+        "reservation": slurm.reservation,
+        "constraint": slurm.constraint,
+        "nodelist": slurm.nodelist,
+        "exclude": slurm.exclude,
+        "dependency": slurm.dependency,
+        "comment": slurm.comment,
+        "mail-user": slurm.mail_user,
+        "mail-type": ",".join(slurm.mail_type) or None,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _nodes(job: JobConfig, nodes: int) -> dict[str, Any]:
+    slurm, cluster = job.slurm, job.cluster
+    gpus = job.resources.gpus_per_node or cluster.gpus_per_node
+    options: dict[str, Any] = {"nodes": nodes, "ntasks-per-node": 1, "mem": slurm.mem or "0"}
+    if slurm.gres:
+        options["gres"] = slurm.gres
+    elif cluster.use_gpus_per_node_directive and not cluster.simulated_gpus and gpus:
+        options["gpus-per-node"] = gpus
+    if slurm.segment or cluster.use_segment_directive:
+        options["segment"] = slurm.segment or nodes
+    if slurm.exclusive if slurm.exclusive is not None else cluster.use_exclusive_directive:
+        options["exclusive"] = None
+    return options
+
+
+def _line(name: str, value: Any) -> str:
+    """`--name`, or `--name=value` with a value that Slurm reads as it was written."""
+    if not _OPTION.fullmatch(name):
+        raise _refused(name, name, "lower-case letters, digits and dashes")
+    if value is None or value is True:
+        return f"--{name}"
+    text = str(value)
+    if not text or _FORBIDDEN.search(text):
+        raise _refused(name, value, "a text without line breaks, quotes, backslashes and dollar signs")
+    return f"--{name}={text}" if _UNQUOTED.fullmatch(text) else f'--{name}="{text}"'
+
+
+def _refused(name: str, value: Any, allowed: str) -> SrtctlError:
+    return SrtctlError(Problem("batch-script", f"the option --{name} can't be written into the batch script",
+                               value=value, allowed=allowed))  # fmt: skip
