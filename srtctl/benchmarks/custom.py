@@ -11,7 +11,7 @@ What it finds there (lists are separated by commas, one entry a worker, in the o
 
 Exit code 0 is success. It may leave `result.json` in its working directory: an object (one row) or a list of objects
 (one row each). In each, names of result fields such as `output_tok_s` or `requests_failed` fill these fields,
-`settings` (an object) adds to the row's settings, and every other number goes to the row's `custom`.
+`settings` (an object) adds to the row's settings, and every other number stands in the row under its own name.
 """
 
 from __future__ import annotations

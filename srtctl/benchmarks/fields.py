@@ -126,7 +126,6 @@ _TRUST = _fields(
     ("validity", "", "Verdicts, each with id, rule, ok (null: not judged) and evidence"),
     ("client", "", "Name and version of the program that sent the requests"),
     ("provenance", "", "Model, engine, versions and where they came from"),
-    ("custom", "", "Further numbers of a custom benchmark"),
 )
 
 ROW_FIELDS: tuple[RowField, ...] = (*_IDENTITY, *_SETTINGS, *_REQUESTS, *_MEASURES, *_PER_GPU, *_TIMING, *_TRUST)

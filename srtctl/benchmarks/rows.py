@@ -23,7 +23,7 @@ def complete_rows(
     identity: Mapping[str, Any],
     census: Mapping[str, bool] | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of a step's measurements, every key of `ROW_FIELDS` in each.
+    """The rows of a step's measurements: every key of `ROW_FIELDS`, then a custom benchmark's own numbers.
 
     Args:
         measurements: What the benchmark's parser found.
@@ -54,7 +54,8 @@ def _row(
     row |= {name: measurement[name] for name in MEASURED if name in measurement}
     gpus = _gpu_counts(plan)
     row |= gpus | denominators(row, **gpus)
-    row |= {"settings": settings, "errors": measurement.get("errors", []), "custom": measurement.get("custom", {})}
+    row |= {"settings": settings, "errors": measurement.get("errors", [])}
+    row |= {name: value for name, value in measurement.get("custom", {}).items() if name not in row}
     row["client"] = dict(measurement.get("client", {}))
     row["mode"] = mode_text(plan)
     row["provenance"] = _provenance(plan)

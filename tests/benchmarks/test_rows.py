@@ -58,6 +58,12 @@ def test_every_row_has_every_field_and_no_other() -> None:
     json.dumps(row, allow_nan=False)
 
 
+def test_numbers_of_a_custom_benchmark_stand_in_the_row_but_hide_no_field() -> None:
+    row = a_row(custom={"accuracy": 0.9, "valid": 0, "gpus": 99})
+    assert row["accuracy"] == 0.9
+    assert (row["valid"], row["gpus"]) == (True, 6)
+
+
 def test_field_names_are_unique_and_documented() -> None:
     names = [field.name for field in ROW_FIELDS]
     assert len(set(names)) == len(names)
