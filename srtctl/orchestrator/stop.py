@@ -1,0 +1,101 @@
+"""The ordered stop: in waves against the order of start, under one shared deadline, and nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+
+from srtctl.orchestrator.events import AllKilled
+from srtctl.orchestrator.state import Managed, State
+from srtctl.orchestrator.supervisor import Supervisor
+from srtctl.plan.model import Process
+
+KILL_WAIT_S = 6.0  # the keeper itself gives up after 5 s
+
+
+def stop_waves(processes: Iterable[Process]) -> list[list[str]]:
+    """Names in the order of stopping: whatever nobody (left) needs goes first; clients before all."""
+    left = {p.name: p for p in processes}
+    waves: list[list[str]] = []
+    clients = [name for name, p in left.items() if p.role == "client"]
+    if clients:
+        waves.append(clients)
+    for name in clients:
+        del left[name]
+    while left:
+        needed = {need for p in left.values() for need in p.needs}
+        wave = [name for name in left if name not in needed] or list(left)  # a circle would never start anyway
+        waves.append(wave)
+        for name in wave:
+            del left[name]
+    return waves
+
+
+class Stopper:
+    """Stops everything that a supervisor has running."""
+
+    def __init__(self, supervisor: Supervisor, stop_s: float):
+        self._supervisor = supervisor
+        self._clock = supervisor.clock
+        self._deadline = supervisor.clock.now() + stop_s
+        self._kill_at: dict[str, float] = {}
+        self._hurried_at = len(supervisor.signals)
+
+    def run(self) -> list[str]:
+        """Stop everything; returns what could not be ended, as text for warnings."""
+        self._supervisor.stopping = True
+        waves = stop_waves([one.process for one in self._supervisor.managed.values()])
+        for number, names in enumerate(waves):
+            running = [one for one in self._running() if one.name in names]
+            for one in running:
+                self._ask(one)
+            # A wave that doesn't end must not use up the time of those after it.
+            patience = (self._deadline - self._clock.now()) / (len(waves) - number)
+            last = number == len(waves) - 1
+            self._wait(self._running() if last else running, self._deadline if last else self._clock.now() + patience)
+        return self._kill_rest()
+
+    def _running(self) -> list[Managed]:
+        return [one for one in self._supervisor.managed.values() if one.running]
+
+    def _ask(self, one: Managed) -> None:
+        if one.state is not State.STOPPING:
+            one.to(State.STOPPING)
+        number = signal.Signals[f"SIG{one.process.stop_signal.removeprefix('SIG')}"]
+        self._kill_at[one.name] = min(self._clock.now() + one.process.stop_wait_s, self._deadline)
+        self._supervisor.report.event("process_stop", process=one.name, signal=number.name)
+        self._supervisor.starter.signal(one.name, number)
+
+    def _wait(self, whom: list[Managed], until: float) -> None:
+        while any(one.running for one in whom) and self._clock.now() < until:
+            if len(self._supervisor.signals) > self._hurried_at:
+                self._deadline = until = self._clock.now()  # told a second time: now
+            self._supervisor.pump(max(0.0, min(0.05, until - self._clock.now())))
+            for one in whom:
+                if one.running and self._clock.now() >= self._kill_at.get(one.name, self._deadline):
+                    self._supervisor.starter.signal(one.name, signal.SIGKILL, whole=True)
+
+    def _kill_rest(self) -> list[str]:
+        supervisor = self._supervisor
+        killed = [one.name for one in self._running()]
+        answer = self._kill_all() or self._kill_all()  # the second time the starter does it without its keeper
+        supervisor.pump(0.0)
+        for one in self._running():  # its exit was never told: the keeper was gone
+            one.to(State.EXITED) if one.state is State.STOPPING else one.to(State.FAILED)
+            one.exited_at = self._clock.wall()
+        supervisor.report.processes(supervisor.managed.values())
+        left = answer.left if answer else ()
+        warnings = [f"{name} did not end in time and was killed" for name in killed]
+        return warnings + [f"process {pid} is still there after SIGKILL" for pid in left]
+
+    def _kill_all(self) -> AllKilled | None:
+        supervisor = self._supervisor
+        supervisor.findings.pop("all_killed", None)
+        supervisor.starter.kill_all()
+        until = self._clock.now() + KILL_WAIT_S
+        while self._clock.now() < until:
+            supervisor.pump(0.05)
+            answer: AllKilled | None = supervisor.findings.get("all_killed")
+            if answer is not None:
+                return answer
+        return None
