@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from srtctl import __version__
@@ -20,8 +19,8 @@ from srtctl.plan.build import build_plan, build_steps
 from srtctl.plan.model import Plan, PointSteps
 from srtctl.schema import JobConfig
 from srtctl.site import Site, SiteView
-from srtctl.validate import check, with_sources
-from srtctl.validate.types import build_job
+from srtctl.validate import check, check_config, with_sources
+from srtctl.validate.types import build_partial_job
 
 SETUP_SCRIPT = "setup_script.sh"
 
@@ -70,20 +69,24 @@ def prepare(points: Sequence[ComposedPoint], site: Site | None = None) -> list[P
     problems: list[Problem] = []
     typed: list[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]] = []
     for point in points:
-        job, found = build_job(point.config)
-        view = None
-        if job is not None:
-            view, missing = site.view(job)
-            found = [*found, *check(job, facts=view.facts, sources=point.sources), *missing]
-        found = [_of_point(problem, point.index) for problem in with_sources(found, point.sources)]
+        job, view, found = _look_at(point, site)
+        found = [replace(problem, points=(point.index,)) for problem in with_sources(found, point.sources)]
         problems += found
-        if job is not None and view is not None:
-            typed.append((point, job, view, found))
+        typed.append((point, job, view, found))
     problems += _mixed_executors(typed)
     if errors_of(problems):
         raise SrtctlError(merge_points(problems, len(points)))
     plans: dict[str, Plan] = {}
     return [_finish(point, job, view, found, plans) for point, job, view, found in typed]
+
+
+def _look_at(point: ComposedPoint, site: Site) -> tuple[JobConfig, SiteView, list[Problem]]:
+    """The typed job, what this machine knows of it, and everything that is wrong; wrong types included."""
+    job, mistyped = build_partial_job(point.config)
+    view, missing = site.view(job)
+    if mistyped:
+        return job, view, check_config(point.config, facts=view.facts, sources=point.sources)
+    return job, view, [*check(job, facts=view.facts, sources=point.sources), *missing]
 
 
 def _finish(
@@ -170,16 +173,5 @@ def _mixed_executors(typed: Sequence[tuple[ComposedPoint, JobConfig, SiteView, l
     ]
 
 
-def _of_point(problem: Problem, index: int) -> Problem:
-    from dataclasses import replace
-
-    return replace(problem, points=(index,))
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def recipe_directory(sources: Sources, recipe: Path | None) -> Path:
-    """Where relative paths of a job are looked up: beside the recipe, else here."""
-    return recipe.absolute().parent if recipe is not None else Path.cwd()

@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,7 @@ def manifest(sweep: Sweep, directory: SweepDir) -> dict[str, Any]:
         "cwd": str(Path.cwd()),
         "recipe": _recipe_record(invocation),
         "versions": {"srtctl": __version__, **sweep.points[0].versions},
-        "git": sweep.points[0].git,
+        "git": git_state(Path.cwd()) if invocation.verb == "apply" else None,
         "tags": list(sweep.points[0].job.tags),
         "executor": sweep.executor,
         "output_dir": str(directory.path.parent.parent),
@@ -183,6 +184,20 @@ def _recipe_record(invocation: Invocation) -> dict[str, Any] | None:
 
     path = invocation.recipe.absolute()
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "selector": invocation.selector}
+
+
+def git_state(directory: Path) -> dict[str, Any] | None:
+    """Commit and cleanness of the checkout around `directory`; None outside of one, or without git."""
+    if not any((parent / ".git").exists() for parent in (directory, *directory.parents)):
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", *words], cwd=directory, capture_output=True, text=True, check=True, timeout=5).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.strip(), "dirty": bool(changes)}
 
 
 def _write_into(directory: SweepDir, sweep: Sweep) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from srtctl.errors import format_problems, format_ranges
 from srtctl.plan.model import Plan, PointSteps, Process, Rank
@@ -29,7 +30,7 @@ def show(sweep: Sweep, directory: SweepDir) -> None:
     print("\n".join(lines(sweep, directory)))
 
 
-def as_json(sweep: Sweep, directory: SweepDir) -> dict[str, object]:
+def as_json(sweep: Sweep, directory: SweepDir) -> dict[str, Any]:
     """The preview for scripts: problems, points with their whole config and steps, allocations with their plan."""
     return {
         "directory": str(directory.path),
@@ -80,7 +81,16 @@ def _job(point: PreparedPoint, sweep: Sweep) -> Iterator[str]:
     if sweep.invocation.show_sources:
         yield from _sourced(point)
     else:
-        yield dump_sections(point.shown_config).rstrip()
+        shown = point.shown_config if sweep.invocation.verbose else _without_empty(point.shown_config)
+        yield dump_sections(shown).rstrip()
+        if not sweep.invocation.verbose:
+            yield "# keys without a value are not shown; -v shows them"
+
+
+def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what is unset: null, empty maps and empty lists."""
+    kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in config.items()}
+    return {key: value for key, value in kept.items() if value not in (None, {}, [])}
 
 
 def _sourced(point: PreparedPoint) -> Iterator[str]:
@@ -137,10 +147,11 @@ def gpu_map(plan: Plan) -> Iterator[str]:
     most = max(slot.gpus for slot in plan.slots)
     names = [f"node{slot.index}" for slot in plan.slots]
     left = max(len(name) for name in names)
-    yield f"  {'GPU':<{left}}  " + " ".join(f"{gpu:<{width}}" for gpu in range(most))
+    yield (f"  {'GPU':<{left}}  " + " ".join(f"{gpu:<{width}}" for gpu in range(most))).rstrip()
     for slot, name in zip(plan.slots, names, strict=True):
         cells = " ".join(f"{owner.get((slot.index, gpu), '.'):<{width}}" for gpu in range(slot.gpus))
         others = [p.name for p in plan.processes if p.slot == slot.index and not p.worker]
+        cells += " " * (most * (width + 1) - 1 - len(cells))
         yield f"  {name:<{left}}  {cells}  {' '.join(others)}".rstrip()
     used = sorted({worker.role for worker in plan.workers})
     yield f"  {', '.join(f'{MARKS[role]} = {role}' for role in used)}; {len(owner)} GPUs in use"
