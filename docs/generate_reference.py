@@ -1,0 +1,196 @@
+"""Write the reference pages from the code: configuration keys, options of every group, fields of a result row.
+
+usage: docs/generate_reference.py            writes docs/reference/*.md
+       docs/generate_reference.py --check    changes nothing; exit code 1 when a page is out of date
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+from srtctl.backends import BACKENDS
+from srtctl.benchmarks import BENCHMARKS
+from srtctl.benchmarks.rows import ROW_FIELDS
+from srtctl.schema import JobConfig
+
+DOCS = Path(__file__).resolve().parent
+CONF = DOCS.parent / "conf"
+GROUPS = ("model", "cluster", "mode", "benchmark", "backend", "frontend", "profiling")
+MADE = "<!-- made by docs/generate_reference.py; do not edit -->\n"
+TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", typing.Any: "anything"}
+REGISTRIES: dict[str, dict[str, typing.Any]] = {"backend": dict(BACKENDS), "benchmark": dict(BENCHMARKS)}
+ROW_GROUPS = {
+    "identity": "Which measurement it is",
+    "settings": "What the client was asked for",
+    "requests": "Requests and tokens",
+    "measures": "Measures",
+    "per_gpu": "Per GPU, with every denominator",
+    "timing": "Times",
+    "trust": "How far to trust it",
+}
+
+
+def main(words: list[str]) -> int:
+    """Write or check all pages; returns the exit code."""
+    pages = {
+        "reference/configuration.md": configuration(),
+        "reference/options.md": options(),
+        "reference/results.md": results(),
+    }
+    stale = [name for name, text in pages.items() if _read(DOCS / name) != text]
+    if "--check" in words:
+        for name in stale:
+            print(f"docs/{name} is out of date: run docs/generate_reference.py", file=sys.stderr)
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).parent.mkdir(exist_ok=True)
+        (DOCS / name).write_text(pages[name], encoding="utf-8")
+        print(f"wrote docs/{name}")
+    return 0
+
+
+def configuration() -> str:
+    """Every key of a job."""
+    lines = [
+        MADE,
+        "# Configuration keys",
+        "",
+        "The same names are used in a recipe (`resources: {decode_workers: 2}`), on the command line",
+        "(`resources.decode_workers=2`) and in a sweep (`resources.decode_workers=1,2 -m`).",
+        "Keys marked *transient* do not change what is measured and are no part of `config_id`.",
+        "",
+        "## The job",
+        "",
+        *_table(JobConfig, "", nested=False),
+    ]
+    hints = typing.get_type_hints(JobConfig)
+    for field in dataclasses.fields(JobConfig):
+        kind = hints[field.name]
+        if not dataclasses.is_dataclass(kind):
+            continue
+        lines += ["", f"## {field.name}", "", field.metadata["help"], ""]
+        lines += _table(typing.cast(type, kind), f"{field.name}.")
+        registry = REGISTRIES.get(field.name, {})
+        for name in sorted(registry):
+            lines += ["", f"### {field.name}.type: {name}", ""]
+            lines += _table(registry[name].params, f"{field.name}.", without=typing.cast(type, kind))
+    return "\n".join(lines) + "\n"
+
+
+def options() -> str:
+    """Every option of every group, with the comment at the head of its file."""
+    lines = [
+        MADE,
+        "# Groups and their options",
+        "",
+        "`srtctl mode=disagg model=tiny` chooses options; `srtctl --info config` shows what they composed.",
+    ]
+    for group in GROUPS:
+        lines += ["", f"## {group}", "", "| option | |", "|---|---|"]
+        for path in sorted((CONF / group).glob("*.yaml")):
+            lines.append(f"| `{group}={path.stem}` | {_cell(_head_comment(path))} |")
+    return "\n".join(lines) + "\n"
+
+
+def results() -> str:
+    """Every field of a result row."""
+    lines = [
+        MADE,
+        "# Fields of a result row",
+        "",
+        "One row for each measurement, in `result.json`, `srtctl results --json` and `srtctl results --csv`.",
+    ]
+    for group in dict.fromkeys(field.group for field in ROW_FIELDS):
+        lines += ["", f"## {ROW_GROUPS.get(group, group)}", "", "| field | unit | meaning |", "|---|---|---|"]
+        lines += [f"| `{f.name}` | {f.unit} | {_cell(f.meaning)} |" for f in ROW_FIELDS if f.group == group]
+    return "\n".join(lines) + "\n"
+
+
+def _table(kind: type, prefix: str, *, nested: bool = True, without: type | None = None) -> list[str]:
+    rows = list(_rows(kind, prefix, nested, without))
+    if not rows:
+        return ["No keys of its own."]
+    return ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
+
+
+def _rows(kind: type, prefix: str, nested: bool, without: type | None = None) -> Iterator[str]:
+    hints = typing.get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(without)} if without else set()
+    for field in dataclasses.fields(kind):
+        if field.name in known:
+            continue
+        hint = _without_none(hints[field.name])
+        if dataclasses.is_dataclass(hint):
+            if nested:
+                yield from _rows(typing.cast(type, hint), f"{prefix}{field.name}.", nested)
+            elif prefix == "":
+                text = field.metadata["help"]
+                yield f"| [`{field.name}`](#{field.name}) | section | | {_cell(text)} |"
+            continue
+        yield f"| `{prefix}{field.name}` | {_type_text(hint)} | {_default_text(field)} | {_meaning(field)} |"
+
+
+def _meaning(field: dataclasses.Field[typing.Any]) -> str:
+    text = str(field.metadata.get("help", ""))
+    allowed = field.metadata.get("allowed") or ()
+    minimum = field.metadata.get("minimum")
+    unit = field.metadata.get("unit")
+    facts = [f"Unit: {unit}."] if unit else []
+    facts += ["One of " + ", ".join(f"`{value}`" for value in allowed) + "."] if allowed else []
+    facts += [f"At least {minimum:g}."] if minimum is not None else []
+    facts += ["*transient*"] if field.metadata.get("transient") else []
+    return _cell(" ".join([text, *facts]))
+
+
+def _default_text(field: dataclasses.Field[typing.Any]) -> str:
+    factory = field.default_factory
+    value = factory() if factory is not dataclasses.MISSING else field.default
+    if value == "???":
+        return "**required**"
+    if value is None or value in ({}, []):
+        return ""
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"`{_cell(shown)}`"
+
+
+def _type_text(hint: typing.Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is list:
+        return f"list of {_type_text(arguments[0])}"
+    if origin is dict:
+        return f"mapping to {_type_text(arguments[1])}"
+    return TYPE_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _without_none(hint: typing.Any) -> typing.Any:
+    """`Optional[X]` -> X."""
+    arguments = typing.get_args(hint)
+    rest = [a for a in arguments if a is not type(None)]
+    return rest[0] if type(None) in arguments and len(rest) == 1 else hint
+
+
+def _head_comment(path: Path) -> str:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# @package"):
+            continue
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
