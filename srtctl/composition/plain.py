@@ -1,0 +1,268 @@
+"""The two kinds of recipe: plain files, which say everything themselves, and files with a `defaults:` list."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from srtctl.composition.ownership import GROUPS
+from srtctl.composition.registration import default_cluster
+from srtctl.errors import Problem, Severity, SrtctlError
+
+# The order in which groups are composed: what a mode says about the backend comes after the backend itself.
+GROUP_ORDER = ("cluster", "model", "backend", "frontend", "mode", "benchmark", "profiling")
+
+# Keys that published recipes have and that change nothing here
+_IGNORED = {
+    "output": "srtctl decides where logs go",
+    "enable_config_dump": "the composed job is always written",
+    "identity": "every row of the results says what ran",
+    "reporting": "results stay in the output directory",
+    "telemetry": "there is no sampler for it yet",
+    "observability": "there is no collector for it yet",
+    "backend.gpu_type": "resources.gpu_type says it",
+    "backend.enable_profiling": "profiling.type says it",
+    "frontend.nginx_raise_ulimit": "the limit is always raised as far as the system allows",
+    "profiling.benchmark_duration_secs": "the benchmark decides how long it runs",
+}
+# Keys of older files -> where they are now
+_MOVED = {
+    "backend.enable_multiple_frontends": "frontend.enable_multiple_frontends",
+    "backend.num_additional_frontends": "frontend.num_additional_frontends",
+}
+_FRONTENDS = {"sglang": "sglang-router"}
+_REFERENCE = re.compile(r"(\\*)\$\{([^}]*)")
+
+
+@dataclass
+class Prepared:
+    """A recipe's content and what it extends.
+
+    Attributes:
+        config: The content, without `defaults`.
+        entries: Defaults list between the base and `_self_`, for the primary config.
+        base: What it extends.
+        overrides: Entries of the defaults list that override others; they come last.
+        dropped: Dotted keys that groups named on the command line replaced.
+        warnings: What is odd about it.
+        after_self: Entries behind `_self_`, where the recipe has put it before others.
+    """
+
+    config: dict[str, Any]
+    entries: list[Any]
+    base: list[str]
+    overrides: list[Any] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    has_self: bool = False
+
+    def defaults(self) -> list[Any]:
+        """The defaults list of a primary config."""
+        own = [] if self.has_self else ["_self_"]
+        return [*self.base, *self.entries, *own, *self.overrides]
+
+    def nested_defaults(self) -> list[Any]:
+        """The defaults list of an option: absolute groups, and without those that the primary config chooses."""
+        absolute = [
+            {f"/{key}": value for key, value in entry.items()}
+            for entry in self.entries
+            if isinstance(entry, Mapping) and "???" not in entry.values()
+        ]
+        return [*absolute, "_self_"]
+
+
+def prepare_plain(config: dict[str, Any], source: Callable[[str], str], named: set[str]) -> Prepared:
+    """A plain recipe: it extends the schema alone, and its `type` keys choose the shape of their nodes.
+
+    Args:
+        config: The content; changed in place.
+        source: Dotted key -> where it is written.
+        named: Groups chosen on the command line (or swept); what they own has been taken out.
+
+    Raises:
+        SrtctlError: A `type` that does not exist.
+    """
+    warnings: list[Problem] = []
+    resolved = config.pop("srtctl", None) is not None
+    config.pop("lock", None)
+    if not resolved:
+        _move(config)
+        warnings = _ignore(config, source)
+        _rename_frontend(config)
+    config = {key: _escape(value, everything=resolved) for key, value in config.items()}
+    entries: list[Any] = []
+    problems: list[Problem] = []
+    cluster = _cluster_entry(config, named)
+    if cluster is not None:
+        entries.append({"cluster": cluster})
+    for group, default in (("backend", "sglang"), ("benchmark", "manual")):
+        if group not in named:
+            option = _type_of(config, group, default, source, problems)
+            entries.append({f"schema/{group}@{group}": option})
+    if problems:
+        raise SrtctlError(problems)
+    entries += [{group: "???"} for group in GROUP_ORDER if group in named]
+    return Prepared(config, entries, ["recipe_base"], warnings=warnings)
+
+
+def prepare_with_defaults(config: dict[str, Any], source: Callable[[str], str], named: set[str]) -> Prepared:
+    """A recipe with a defaults list: it extends conf/config.yaml, so its choices of groups override that one's.
+
+    Raises:
+        SrtctlError: The list is no list, or includes the recipe itself.
+    """
+    raw = config.pop("defaults")
+    if not isinstance(raw, list):
+        raise SrtctlError(
+            Problem("defaults", "must be a list", "defaults", raw, "[override mode: disagg, _self_]", source=source("defaults"))
+        )
+    entries: list[Any] = []
+    overrides: list[Any] = []
+    for number, entry in enumerate(raw):
+        where = source(f"defaults.{number}")
+        if isinstance(entry, str):
+            _refuse_itself(entry, where)
+            if entry != "config":
+                entries.append(entry)
+        elif isinstance(entry, dict) and len(entry) == 1:
+            _sort_entry(entry, entries, overrides)
+        else:
+            raise SrtctlError(
+                Problem("defaults", "must be a name or one `group: option`", f"defaults.{number}", entry, source=where)
+            )
+    return Prepared(config, entries, ["config"], overrides, has_self="_self_" in entries)
+
+
+def _sort_entry(entry: Mapping[str, Any], entries: list[Any], overrides: list[Any]) -> None:
+    key, value = next(iter(entry.items()))
+    words = str(key).split()
+    group = words[-1].lstrip("/")
+    if "override" in words:
+        overrides.append({str(key): value})
+    elif group in GROUPS:  # conf/config.yaml has chosen already: choosing again means overriding
+        overrides.append({f"override {group}": value})
+    else:
+        entries.append({str(key): value})
+
+
+def _refuse_itself(entry: str, where: str) -> None:
+    file = where.rpartition(":")[0].rpartition("/")[2]
+    stem = file.rpartition(".")[0]
+    if entry in (stem, file, f"./{file}", "srtctl_recipe") and stem != "config":
+        raise SrtctlError(
+            Problem(
+                "recursive-defaults",
+                "the recipe includes itself",
+                key="defaults",
+                value=entry,
+                allowed="names of other configs; `config` is always there",
+                source=where,
+            )
+        )
+
+
+def _type_of(
+    config: Mapping[str, Any], group: str, default: str, source: Callable[[str], str], problems: list[Problem]
+) -> str:
+    from srtctl.backends import BACKENDS
+    from srtctl.benchmarks import BENCHMARKS
+
+    known = list(BACKENDS if group == "backend" else BENCHMARKS)
+    node = config.get(group)
+    value = node.get("type", default) if isinstance(node, dict) else default
+    if value in known:
+        return str(value)
+    close = difflib.get_close_matches(str(value), known, n=1)
+    problems.append(
+        Problem(
+            "unknown-option",
+            f"there is no such {group}",
+            key=f"{group}.type",
+            value=value,
+            allowed=", ".join(known),
+            hint=f"did you mean {close[0]}?" if close else "",
+            source=source(f"{group}.type"),
+        )
+    )
+    return default
+
+
+def _cluster_entry(config: dict[str, Any], named: set[str]) -> str | None:
+    """The option of the cluster group; None where the recipe holds a cluster of its own."""
+    if "cluster" in named:
+        return None
+    written = config.get("cluster")
+    if isinstance(written, str):
+        del config["cluster"]
+        return written
+    return None if isinstance(written, dict) else default_cluster()
+
+
+def _rename_frontend(config: dict[str, Any]) -> None:
+    frontend = config.get("frontend")
+    if isinstance(frontend, dict) and frontend.get("type") in _FRONTENDS:
+        frontend["type"] = _FRONTENDS[frontend["type"]]
+
+
+def _move(config: dict[str, Any]) -> None:
+    for old, new in _MOVED.items():
+        old_node, new_node = old.split(".")[0], new.split(".")[0]
+        name = old.split(".")[1]
+        if isinstance(config.get(old_node), dict) and name in config[old_node]:
+            value = config[old_node].pop(name)
+            if isinstance(config.setdefault(new_node, {}), dict):
+                config[new_node].setdefault(name, value)
+
+
+def _ignore(config: dict[str, Any], source: Callable[[str], str]) -> list[Problem]:
+    warnings = []
+    for path, reason in _IGNORED.items():
+        *parents, last = path.split(".")
+        node: Any = config
+        for part in parents:
+            node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, dict) and last in node:
+            del node[last]
+            warnings.append(
+                Problem("ignored-key", f"has no effect: {reason}", path, source=source(path), severity=Severity.WARNING)
+            )
+    return warnings
+
+
+def _escape(value: Any, *, everything: bool) -> Any:
+    """Keep `${VARIABLE}` of a shell from being read as a reference to another key.
+
+    Args:
+        value: Part of a recipe.
+        everything: Escape every `${`; otherwise only those that can't be meant as a reference.
+    """
+    if isinstance(value, dict):
+        return {key: _escape(inner, everything=everything) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_escape(inner, everything=everything) for inner in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def one(match: re.Match[str]) -> str:
+        slashes, inside = match[1], match[2]
+        if not everything and (len(slashes) % 2 or _is_reference(inside)):
+            return match[0]
+        return f"{slashes * 2}\\${{{inside}"
+
+    return _REFERENCE.sub(one, value)
+
+
+def _is_reference(inside: str) -> bool:
+    """Whether `${inside}` can be meant for OmegaConf: a key of the job, a relative key, or a known resolver."""
+    from omegaconf import OmegaConf
+
+    from srtctl.composition.recipes import top_keys
+
+    name, colon, _ = inside.partition(":")
+    if colon:
+        return OmegaConf.has_resolver(name.strip())
+    first = re.split(r"[.\[]", inside.strip(), maxsplit=1)[0]
+    return inside.startswith(".") or first in top_keys()

@@ -1,0 +1,223 @@
+"""Files that hold several jobs: `base` with `override_*` and `zip_override_*`."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from srtctl.composition.yamlfile import Document
+from srtctl.errors import Problem, SrtctlError
+
+_PREFIXES = ("override_", "zip_override_")
+_INDEXED = re.compile(r"(zip_override_.+)\[(-?\d+)\]")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One job of a file.
+
+    Attributes:
+        name: Its selector: `base`, `override_small`, `zip_override_tp[1]`; empty for a file of one job.
+        config: Its content.
+        lines: Dotted key -> line in the file.
+    """
+
+    name: str
+    config: dict[str, Any]
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def is_multiple(data: Mapping[str, Any]) -> bool:
+    """Whether a file holds several jobs."""
+    return "base" in data or any(key.startswith(_PREFIXES) for key in data)
+
+
+def expand(document: Document, selector: str) -> list[Variant]:
+    """The selected jobs of a file, in order: overrides sorted by name, then zips, each zip's rows in order.
+
+    Without a selector all of them, `base` left out. A glob matches the keys; it never matches `base`.
+
+    Raises:
+        SrtctlError: The file is not made as such files are, or the selector selects nothing.
+    """
+    data = document.data
+    _check_shape(document)
+    keys = sorted(k for k in data if k.startswith("override_")) + sorted(k for k in data if k.startswith("zip_"))
+    if selector == "base" or (not selector and not keys):
+        return [_variant(document, "base", "base", {}, None)]
+    indexed = _INDEXED.fullmatch(selector)
+    if indexed:
+        return [_one_row(document, indexed[1], int(indexed[2]), keys)]
+    chosen = _matching(document, selector, keys) if selector else keys
+    return [variant for key in chosen for variant in _of_key(document, key)]
+
+
+def deep_merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`: mappings merge, other values replace, null removes a key; neither input is changed."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = deep_merge(merged[key], value)
+        elif isinstance(value, Mapping):
+            merged[key] = deep_merge({}, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def zip_rows(changes: Mapping[str, Any], key: str = "", source: str = "") -> list[dict[str, Any]]:
+    """The rows of a zip override: all its lists are walked together, lists of one and scalars hold for every row.
+
+    Raises:
+        SrtctlError: No list, an empty one, or lists of different lengths.
+    """
+    lengths = {path: len(values) for path, values in _lists(changes, ())}
+    names = {".".join(path): length for path, length in lengths.items()}
+    if not names:
+        raise SrtctlError(Problem("zip", "the zip override has no list values", key=key, source=source))
+    empty = [name for name, length in names.items() if length == 0]
+    if empty:
+        raise SrtctlError(Problem("zip", "the zip override has an empty list", key=f"{key}.{empty[0]}", source=source))
+    long = {name: length for name, length in names.items() if length > 1}
+    if len(set(long.values())) > 1:
+        found = ", ".join(f"{name} has {length}" for name, length in long.items())
+        raise SrtctlError(
+            Problem("zip", f"Incompatible zip lengths: {found}", key=key, allowed="lists of one length", source=source)
+        )
+    count = max(names.values())
+    return [_row(changes, number) for number in range(count)]
+
+
+def _lists(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _lists(inner, (*path, key))
+        elif isinstance(inner, list):
+            yield (*path, key), inner
+
+
+def _row(value: Any, number: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _row(inner, number) for key, inner in value.items()}
+    if isinstance(value, list):
+        return copy.deepcopy(value[number if len(value) > 1 else 0])
+    return value
+
+
+def _check_shape(document: Document) -> None:
+    problems = []
+    for key, value in document.data.items():
+        if key != "base" and not key.startswith(_PREFIXES):
+            problems.append(
+                Problem(
+                    "variants",
+                    "a file with variants has only these keys at its top",
+                    key=key,
+                    allowed="base, override_NAME, zip_override_NAME",
+                    source=document.source(key),
+                    hint=f"move it into base: base.{key}",
+                )
+            )
+        elif not isinstance(value, dict):
+            problems.append(Problem("variants", "must be a mapping", key, value, source=document.source(key)))
+    if "base" not in document.data:
+        problems.append(
+            Problem("variants", "overrides need something to change: there is no `base`", source=str(document.path))
+        )
+    if problems:
+        raise SrtctlError(problems)
+
+
+def _of_key(document: Document, key: str) -> list[Variant]:
+    changes = document.data[key]
+    suffix = key.removeprefix("zip_").removeprefix("override_")
+    if key.startswith("override_"):
+        return [_variant(document, key, key, changes, suffix)]
+    rows = zip_rows(changes, key, document.source(key))
+    listed = isinstance(changes.get("name"), list)
+    found = []
+    for number, row in enumerate(rows):
+        if "name" in row and not listed:
+            row["name"] = f"{row['name']}_{number}"
+        found.append(_variant(document, f"{key}[{number}]", key, row, f"{suffix}_{number}"))
+    return found
+
+
+def _variant(document: Document, name: str, key: str, changes: Mapping[str, Any], suffix: str | None) -> Variant:
+    base = document.data["base"]
+    config = deep_merge(base, changes)
+    if suffix is not None and "name" not in changes and "name" in base:
+        config["name"] = f"{base['name']}_{suffix}"
+    lines = _below(document.lines, "base")
+    if key != "base":
+        lines.update(_below(document.lines, key))
+    return Variant(name, config, lines)
+
+
+def _below(lines: Mapping[str, int], key: str) -> dict[str, int]:
+    prefix = f"{key}."
+    return {path[len(prefix) :]: line for path, line in lines.items() if path.startswith(prefix)}
+
+
+def _one_row(document: Document, key: str, number: int, keys: list[str]) -> Variant:
+    if key not in keys:
+        raise SrtctlError(_not_found(document, key, keys))
+    rows = _of_key(document, key)
+    if not 0 <= number < len(rows):
+        raise SrtctlError(
+            Problem(
+                "selector",
+                f"row {number} is out of range: {key} has {len(rows)} rows",
+                value=f"{key}[{number}]",
+                allowed=f"{key}[0] to {key}[{len(rows) - 1}]",
+                source="command line",
+            )
+        )
+    return rows[number]
+
+
+def _matching(document: Document, selector: str, keys: list[str]) -> list[str]:
+    if any(mark in selector for mark in "*?["):
+        chosen = [key for key in keys if fnmatch.fnmatchcase(key, selector)]
+        if chosen:
+            return chosen
+        raise SrtctlError(
+            Problem("selector", "No variants match", value=selector, allowed=", ".join(keys), source="command line")
+        )
+    if selector in keys:
+        return [selector]
+    if selector.startswith(_PREFIXES):
+        raise SrtctlError(_not_found(document, selector, keys))
+    raise SrtctlError(
+        Problem(
+            "selector",
+            "Invalid selector",
+            value=selector,
+            allowed="base, override_NAME, zip_override_NAME, zip_override_NAME[N], or a glob such as *_small",
+            hint=_suggestion(selector, keys),
+            source="command line",
+        )
+    )
+
+
+def _not_found(document: Document, key: str, keys: list[str]) -> Problem:
+    return Problem(
+        "selector",
+        f"{key} is not found in {document.path.name}",
+        value=key,
+        allowed=", ".join(["base", *keys]),
+        hint=_suggestion(key, keys),
+        source="command line",
+    )
+
+
+def _suggestion(word: str, keys: list[str]) -> str:
+    close = difflib.get_close_matches(word, [*keys, "base"], n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else ""
