@@ -67,7 +67,7 @@ class Stopper:
         self._supervisor.starter.signal(one.name, number)
 
     def _wait(self, whom: list[Managed], until: float) -> None:
-        while any(one.running for one in whom) and self._clock.now() < until:
+        while any(one.running for one in whom) and self._clock.now() < until and not self._supervisor.keeper_lost:
             if len(self._supervisor.signals) > self._hurried_at:
                 self._deadline = until = self._clock.now()  # told a second time: now
             self._supervisor.pump(max(0.0, min(0.05, until - self._clock.now())))

@@ -81,6 +81,7 @@ class Supervisor:
     failures: list[Failure] = field(default_factory=list)
     findings: dict[str, Any] = field(default_factory=dict)
     stopping: bool = False
+    keeper_lost: bool = False
     rebound: bool = False
     signals: list[int] = field(default_factory=list)
     _first_failure: float = 0.0
@@ -133,6 +134,7 @@ class Supervisor:
         elif isinstance(event, ev.AllKilled):
             self.findings["all_killed"] = event
         elif isinstance(event, ev.KeeperLost):
+            self.keeper_lost = True
             self.fail(Failure("keeper", event.at, "the process that holds all others was killed"))
         elif event.name in self.managed:
             self._handle_process(self.managed[event.name], event)

@@ -217,10 +217,11 @@ class Running:
         """Wait until the status satisfies `condition`."""
         deadline = time.monotonic() + timeout_s
         while True:
+            ended = self.process.poll() is not None
             status = self.status()
             if status and condition(status):
                 return status
-            if time.monotonic() > deadline or self.process.poll() is not None:
+            if time.monotonic() > deadline or ended:
                 raise AssertionError(
                     f"never so (exit {self.process.poll()})\n{self.log()}\n{json.dumps(status, indent=1)}"
                 )

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from srtctl.orchestrator.state import describe_exit
+from srtctl.plan.model import Step
 from srtctl.plan.programs import Programs
 
 from .stack import Running, all_gone, custom_step, point, real_plan, write_allocation
@@ -40,3 +47,107 @@ def test_whole_stack(tmp_path: Path, programs: Programs, model_dir: Path, start:
     assert result["state"] == "ok"
     assert (result["rows"][0]["measurement"], result["rows"][0]["valid"]) == ("custom", True)
     print(status["timings"])
+
+
+LOAD = CLIENT.replace("range(5)", "range(10**9)")
+SERVERS = ("etcd", "nats", "frontend0", "frontend1", "prefill0", "decode0", "nginx")
+
+
+def kill(run: Running, name: str, number: int) -> float:
+    os.kill(run.state_of(name)["pid"], number)
+    return time.monotonic()
+
+
+def ends_because_of(run: Running, name: str, killed_at: float, number: int) -> None:
+    """The loss is noticed within a second, named, and nothing is left."""
+    pids = run.pids()
+    run.until(lambda s: any(p["name"] == name and p["state"] == "FAILED" for p in s["processes"]), 5)
+    assert time.monotonic() - killed_at < 1.0
+    run.until(lambda s: s["phase"] in ("stopping", "done"), 5)
+    assert time.monotonic() - killed_at < 2.0
+    assert run.wait(15) == 1
+    status = run.status()
+    assert status["outcome"] == "failed"
+    assert status["root_cause"]["process"] == name, run.log()
+    assert describe_exit(-number) in status["root_cause"]["what"]
+    assert all_gone(pids) == []
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_loss_while_measuring(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running], name: str
+) -> None:
+    points = [
+        point(custom_step(CLIENT)),
+        point(custom_step(CLIENT, name="a"), custom_step(LOAD, name="b")),
+        point(custom_step(CLIENT)),
+    ]
+    run = start(write_allocation(tmp_path, real_plan(programs, model_dir), points))
+    run.event("measurement_started", measurement="b")
+    time.sleep(0.2)
+    ends_because_of(run, name, kill(run, name, signal.SIGKILL), signal.SIGKILL)
+    assert [p["state"] for p in run.status()["points"]] == ["ok", "failed", "not_run"]
+    assert [row["measurement"] for row in run.result(1)["rows"]] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["etcd", "decode0", "nginx"])
+def test_loss_while_the_servers_are_held(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running], name: str
+) -> None:
+    run = start(
+        write_allocation(tmp_path, real_plan(programs, model_dir), [point(Step("manual", "manual", hold=True))])
+    )
+    run.event("holding")
+    ends_because_of(run, name, kill(run, name, signal.SIGKILL), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["etcd", "nats", "frontend0", "decode0"])
+def test_loss_while_starting(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running], name: str
+) -> None:
+    run = start(write_allocation(tmp_path, real_plan(programs, model_dir), [point(custom_step(CLIENT))]))
+    run.event("process_started", process=name)
+    run.until(lambda s: any(p["name"] == name and p["pid"] for p in s["processes"]))
+    ends_because_of(run, name, kill(run, name, signal.SIGKILL), signal.SIGKILL)
+    assert run.status()["points"][0]["state"] == "not_run"
+
+
+def test_loss_while_waiting_for_the_workers(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running]
+) -> None:
+    """One decode worker more is expected than there are: the census waits, and says for whom."""
+    plan = real_plan(programs, model_dir)
+    census = type(plan.census)(plan.census.kind, plan.census.frontends, {"prefill": 1, "decode": 2}, "tiny")
+    plan = real_plan(programs, model_dir, census=census)
+    run = start(write_allocation(tmp_path, plan, [point(custom_step(CLIENT))]))
+    run.until(lambda s: s["phase"] == "ready_wait")
+    time.sleep(0.3)
+    ends_because_of(run, "nats", kill(run, "nats", signal.SIGKILL), signal.SIGKILL)
+
+
+def test_worker_that_never_registers(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running]
+) -> None:
+    plan = real_plan(programs, model_dir)
+    census = type(plan.census)(plan.census.kind, plan.census.frontends, {"prefill": 1, "decode": 2}, "tiny")
+    plan = real_plan(programs, model_dir, census=census, budgets=type(plan.budgets)(ready_s=6.0))
+    run = start(write_allocation(tmp_path, plan, [point(custom_step(CLIENT))]))
+    assert run.wait(20) == 1
+    status = run.status()
+    assert "waiting for 1 decodes" in status["reason"]
+    assert status["ready"] == {
+        "canary_s": None,
+        "expected": {"prefill": 1, "decode": 2},
+        "seen": {"prefill": 1, "decode": 1},
+    }
+
+
+def test_sigkill_of_the_orchestrator(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running]
+) -> None:
+    run = start(write_allocation(tmp_path, real_plan(programs, model_dir), [point(custom_step(LOAD))]))
+    run.event("measurement_started")
+    pids = run.pids()
+    run.process.kill()
+    run.process.wait()
+    assert all_gone(pids) == []
