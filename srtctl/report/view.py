@@ -1,0 +1,75 @@
+"""The live view: processes and their states, what is being measured, how far it is."""
+
+from __future__ import annotations
+
+import time
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from srtctl.report.snapshot import headline, measurement_text, point_name, progress_text, ready_text
+from srtctl.results.state import AllocationState, PointState, SweepState
+
+_STYLES = {
+    "PENDING": "dim", "STARTING": "yellow", "READY": "green", "STOPPING": "yellow", "EXITED": "dim",
+    "FAILED": "bold red", "ok": "green", "running": "cyan", "failed": "red", "invalid": "red", "lost": "red",
+    "cancelled": "yellow",
+}  # fmt: skip
+_MOST_POINTS = 12
+
+
+def render(found: SweepState) -> RenderableType:
+    """The whole view of one moment."""
+    parts: list[RenderableType] = [Text(headline(found), style="bold", no_wrap=True)]
+    shown = [a for a in found.allocations if a.active] or list(found.allocations[-1:])
+    for allocation in shown[:2]:
+        parts += _allocation(allocation)
+    if len(shown) > 2:
+        parts.append(Text(f"… and {len(shown) - 2} allocations more", style="dim"))
+    parts.append(_points(found))
+    return Group(*parts)
+
+
+def _allocation(allocation: AllocationState) -> list[RenderableType]:
+    status = allocation.status
+    begun, ended = status.get("started_at"), status.get("ended_at")
+    facts = [allocation.phase if allocation.state == "running" else allocation.state, ready_text(status)]
+    if begun:
+        facts.append(f"{(ended or time.time()) - begun:.0f} s")
+    if status.get("endpoint") and allocation.active:
+        facts.append(f"http://{status['endpoint']}")
+    head = Text(f"allocation {allocation.index}: {', '.join(fact for fact in facts if fact)}")
+    table = Table(box=SIMPLE, pad_edge=False, show_header=True, header_style="dim")
+    for title in ("process", "state", "host", "pid", "ready after"):
+        table.add_column(title, no_wrap=True)
+    for process in status.get("processes") or ():
+        ready = process.get("ready_at")
+        state = str(process.get("state"))
+        after = f"{ready - process['started_at']:.2f} s" if ready and process.get("started_at") else ""
+        pid = str(process.get("pid") or "")
+        table.add_row(
+            str(process.get("name")), Text(state, _STYLES.get(state, "")), str(process.get("host")), pid, after
+        )
+    return [head, table] if status.get("processes") else [head]
+
+
+def _points(found: SweepState) -> RenderableType:
+    """Those that run first, then the rest in order; a long sweep is cut."""
+    order = sorted(found.points, key=lambda p: (p.state != "running", p.state in ("pending", "queued"), p.index))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for point in order[:_MOST_POINTS]:
+        table.add_row(point_name(point), Text(point.state, _STYLES.get(point.state, "")), _detail(point))
+    if len(order) > _MOST_POINTS:
+        table.add_row(f"… and {len(order) - _MOST_POINTS} more", "", "")
+    return table
+
+
+def _detail(point: PointState) -> str:
+    if point.state != "running" or not point.live:
+        return point.reason
+    return ", ".join(part for part in (measurement_text(point.live), progress_text(point.live)) if part)
