@@ -23,6 +23,8 @@ def own_rules(context: Context) -> Iterator[Problem]:
 
 def concurrencies(job: JobConfig) -> list[int]:
     """The requests in flight of each measurement, as far as they can be read; those that can't are left out."""
+    if job.benchmark.type == "manual":  # has the key, and sends nothing
+        return []
     asked = getattr(job.benchmark, "concurrencies", None)
     if isinstance(asked, str):
         asked = asked.split("x") if _LADDER.fullmatch(asked) else []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from srtctl.composed import Sources
-from srtctl.errors import Problem, Severity
+from srtctl.errors import UNSET, Problem, Severity
 from srtctl.schema import JobConfig
 from srtctl.validate import (
     benchmark,
@@ -24,6 +24,7 @@ from srtctl.validate import (
 )
 from srtctl.validate.context import Context, Rule, SiteFacts
 from srtctl.validate.declared import declared_values
+from srtctl.validate.secrecy import looks_secret
 from srtctl.validate.types import build_partial_job
 
 
@@ -45,6 +46,7 @@ def _backend(context: Context) -> Iterator[Problem]:
 
 RULES: tuple[Rule, ...] = (
     declared_values,
+    *environment.RULES,
     *texts.RULES,
     *model.RULES,
     _placement,
@@ -53,7 +55,6 @@ RULES: tuple[Rule, ...] = (
     *frontend.RULES,
     *benchmark.RULES,
     *profiling.RULES,
-    *environment.RULES,
     *mounts.RULES,
     *slurm.RULES,
 )
@@ -62,7 +63,7 @@ RULES: tuple[Rule, ...] = (
 BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {"sglang": sglang.RULES}
 """Further rules by backend."""
 
-_FROM_GROUP = re.compile(r"[\w/@.-]+=\S+")
+_FROM_GROUP = re.compile(r"[\w/@.-]+=\S+ \(")
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -83,9 +84,16 @@ def check(job: JobConfig, *, facts: SiteFacts, sources: Sources = Sources()) -> 
         for problem in rule(context):
             # one finding may be reached from several roles or rules
             if not flags.says_what_is_true(context, problem):
-                found.setdefault((problem.rule, problem.key, problem.message), problem)
-    problems = _without_repeats(list(found.values()))
-    return with_sources(problems, sources) if sources.table else problems
+                words = "" if problem.rule == "secret" else problem.message
+                found.setdefault((problem.rule, problem.key, words), _unshown(problem))
+    return with_sources(_without_repeats(list(found.values())), sources)
+
+
+def _unshown(problem: Problem) -> Problem:
+    """No finding may show a secret, whichever rule found it."""
+    if isinstance(problem.value, str) and looks_secret(problem.key.rpartition(".")[2], problem.value):
+        return replace(problem, value=UNSET)
+    return problem
 
 
 def _without_repeats(problems: list[Problem]) -> list[Problem]:

@@ -49,7 +49,7 @@ def secrets(context: Context) -> Iterator[Problem]:
 
 def secret_flags(context: Context) -> Iterator[Problem]:
     """Nor in engine flags, which every user of the node can read."""
-    for _, where, flags in context.flag_maps:
+    for _, where, flags in (*context.flag_maps, ("", "frontend.args", context.job.frontend.args)):
         for name, value in flags.items():
             if isinstance(value, str) and looks_secret(name, value):
                 yield Problem(

@@ -17,7 +17,7 @@ _NAME = re.compile(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 def flag_words(context: Context) -> Iterator[Problem]:
     """Names and values that make words of a command line."""
-    for _, where, flags in context.flag_maps:
+    for _, where, flags in (*context.flag_maps, ("", "frontend.args", context.job.frontend.args)):
         for written, value in flags.items():
             key = f"{where}.{written}"
             if _NAME.fullmatch(written) is None:

@@ -41,6 +41,8 @@ def model_path(context: Context) -> Iterator[Problem]:
     elif path.startswith(("/", "./", "../", "~/")):
         if context.facts.paths.get(path) is False:
             yield _not_here(context, key, path)
+        if context.job.cluster.container_runtime != "none" and any(mark in path for mark in ":,"):
+            yield Problem("mount", "has a character that separates mounts", key, path, "a path without : and ,")
     elif not context.facts.paths.get(path):
         yield _no_alias(job.model.path, path, key, job.cluster.model_paths)
 

@@ -15,6 +15,9 @@ _KNOWN_FORMS = re.compile(
     r"|\bglpat-[\w-]{20,}|\bxox[abpr]-[\w-]{10,}|\bAKIA[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 
+SHORTEST_SECRET = 15
+"""No text of a well-known form is shorter."""
+
 
 def secret_name(name: str) -> bool:
     """True for names such as HF_TOKEN or api-key, false for TOKENIZERS_PARALLELISM or KEY_FILE."""

@@ -147,6 +147,24 @@ def _dispatch_limit(context: Context, role: str) -> tuple[int | None, str]:
     return DISPATCH_DEFAULT, f"{own}.{DISPATCH_VARIABLE}"
 
 
+def served_name(context: Context) -> Iterator[Problem]:
+    """The name is the job's, because clients and frontends must know it too."""
+    model = context.job.model
+    name = model.served_name or model.name
+    for role in context.workers:
+        flag = context.flags(role).get("served-model-name")
+        if flag is not None and name is not None and flag.value != name:
+            text = f"the model is served as {name!r}; the value given here is not used"
+            yield Problem(
+                "owned-flag",
+                text,
+                flag.key,
+                flag.value,
+                hint=f"model.served_name={flag.value}",
+                severity=Severity.WARNING,
+            )
+
+
 def both_roles(context: Context) -> Iterator[Problem]:
     """R7, R7b: prefill and decode hand a KV cache over, so what shapes it should agree."""
     if not {"prefill", "decode"} <= set(context.workers):
@@ -175,7 +193,7 @@ def both_roles(context: Context) -> Iterator[Problem]:
 def context_length(context: Context) -> Iterator[Problem]:
     """R4: SGLang refuses a request that is longer than its context."""
     isl, osl = (as_integer(getattr(context.job.benchmark, name, None)) for name in ("isl", "osl"))
-    if not isl or not osl:
+    if not isl or not osl or context.job.benchmark.type == "manual":
         return
     need, supported = isl + osl, context.job.model.max_context_length
     for role in context.workers:
@@ -221,5 +239,6 @@ RULES: tuple[Rule, ...] = (
     expert_parallel,
     dispatch_tokens,
     both_roles,
+    served_name,
     context_length,
 )

@@ -57,7 +57,7 @@ def time_limits(context: Context) -> Iterator[Problem]:
         try:
             seconds = parse_time_limit(value)
         except ValueError:
-            yield Problem("time-limit", "is no time limit", key, value, ALLOWED, "put it in quotes: '04:00:00'")
+            yield Problem("time-limit", "is no time limit", key, value, ALLOWED, "for example '04:00:00'")
             continue
         if value.isdigit() and int(value) >= 3600:
             text = f"a number alone is minutes, so this is {format_time_limit(seconds)}"

@@ -12,7 +12,7 @@ from srtctl.plan.model import TOKEN
 from srtctl.schema import JobConfig
 from srtctl.validate.context import Context, Rule
 from srtctl.validate.fieldplan import plan_of
-from srtctl.validate.secrecy import looks_secret
+from srtctl.validate.secrecy import SHORTEST_SECRET, looks_secret, secret_value
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,10 @@ CHARSETS: dict[str, Charset] = {
 }
 """Dotted key -> what its text (or each text of its list) may be made of."""
 
-_SCRIPTS = ("benchmark.command",)
-"""Keys that hold a script: lines and tabs are welcome."""
+_SCRIPTS = re.compile(r"benchmark\.command|(?:cluster\.|backend\.\w+_)?environment\.|(?:frontend|benchmark)\.env\.")
+"""Keys whose texts may have several lines: a script, and the values of variables."""
+
+_BY_NAME = "take it out, export it in your shell, and pass its name: pass_environment: [NAME]"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_SCRIPT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -95,9 +97,11 @@ def texts(context: Context) -> Iterator[Problem]:
         charset = CHARSETS.get(key.partition("[")[0])
         if charset is not None and (charset.pattern.fullmatch(value) is None or len(value) > charset.longest):
             yield _refused(key, value, charset)
+        elif len(value) >= SHORTEST_SECRET and secret_value(value):
+            yield Problem("secret", "holds a secret; everything in a config is written to disk", key, hint=_BY_NAME)
         elif _plain(value):
             continue
-        elif (_CONTROL_IN_SCRIPT if key in _SCRIPTS or "environment." in key else _CONTROL).search(value):
+        elif (_CONTROL_IN_SCRIPT if _SCRIPTS.match(key) else _CONTROL).search(value):
             yield Problem(
                 "text",
                 "has a line break or another control character",

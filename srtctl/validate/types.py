@@ -11,6 +11,7 @@ from typing import Any
 from srtctl.errors import UNSET, Problem
 from srtctl.schema import MISSING, JobConfig
 from srtctl.validate.fieldplan import REGISTERED, FieldPlan, Kind, plan_of, registered_types, walk
+from srtctl.validate.secrecy import looks_secret
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
@@ -37,6 +38,10 @@ def build_partial_job(config: Mapping[str, Any]) -> tuple[JobConfig, list[Proble
     """Like `build_job`, with the schema's default in place of every value that is wrong."""
     problems: list[Problem] = []
     job: JobConfig = _build_node(JobConfig, config, "", problems)
+    for node in REGISTERED:  # absent or no mapping at all: then it is the default type, with that type's keys
+        plan = plan_of(JobConfig)[node]
+        if type(getattr(job, node)) is plan.kind.node:
+            setattr(job, node, _build_registered(plan, {}, node, problems))
     return job, problems
 
 
@@ -93,7 +98,8 @@ def _build_registered(plan: FieldPlan, value: Mapping[str, Any], key: str, probl
         problems.append(problem)
     # its own keys can't be judged; those that all types share can
     known = {name: v for name, v in value.items() if name in plan_of(base) and name != "type"}
-    return _build_node(base, known, f"{key}.", problems)
+    stand_in = types.get(plan_of(base)["type"].default(), base)
+    return _build_node(stand_in, known, f"{key}.", problems)
 
 
 @cache
@@ -184,7 +190,11 @@ def _wrong_type(kind: Kind, value: Any, key: str) -> Problem:
         hint = "put the whole value in quotes, so that it is text and not YAML structure"
     elif kind.name == "list" and isinstance(value, str):
         hint = f"write it as a list: [{', '.join(part.strip() for part in value.split(','))}]"
-    return Problem("wrong-type", f"expected {kind.expected}", key, value, hint=hint)
+    return Problem("wrong-type", f"expected {kind.expected}", key, _shown(key, value), hint=hint)
+
+
+def _shown(key: str, value: Any) -> Any:
+    return UNSET if looks_secret(key.rpartition(".")[2], value) else value
 
 
 def _unknown_key(prefix: str, name: Any, value: Any, plans: Mapping[str, FieldPlan]) -> Problem:
@@ -192,7 +202,7 @@ def _unknown_key(prefix: str, name: Any, value: Any, plans: Mapping[str, FieldPl
     if not hint:
         elsewhere = _keys_by_last_part().get(str(name), ())
         hint = f"did you mean {' or '.join(elsewhere[:3])}?" if elsewhere else ""
-    shown = value if not isinstance(value, (Mapping, list)) else UNSET
+    shown = _shown(str(name), value) if not isinstance(value, (Mapping, list)) else UNSET
     where = prefix.rstrip(".") or "the job"
     return Problem("unknown-key", f"{where} has no such key", f"{prefix}{name}", shown, _listed(plans), hint)
 

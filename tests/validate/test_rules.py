@@ -1,0 +1,149 @@
+"""The other rules, one row each: a good job, one change, and exactly what is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from srtctl.validate import SiteFacts
+from tests.validate.jobs import AGGREGATED, ERROR, MOCKER, NOTE, SGLANG, WARNING, Row, findings, rows
+
+ROWS: dict[str, Row] = {
+    # names of things
+    "unknown backend": (MOCKER, {"backend.type": "mock"}, {("unknown-backend", ERROR, "backend.type")}),
+    "alias misspelt": (SGLANG, {"model.path": "dsr2"}, {("model-path", ERROR, "model.path")}),
+    "hub id without hf:": (SGLANG, {"model.path": "Qwen/Qwen3-32B"}, {("model-path", ERROR, "model.path")}),
+    "hub id": (SGLANG, {"model.path": "hf:Qwen/Qwen3-32B"}, set()),
+    "bad hub id": (SGLANG, {"model.path": "hf:Qwen3"}, {("model-path", ERROR, "model.path")}),
+    "built-in that is not there": (MOCKER, {"model.path": "builtin:big"}, {("model-path", ERROR, "model.path")}),
+    "image alias misspelt": (SGLANG, {"model.container": "sglnag"}, {("container", ERROR, "model.container")}),
+    "image in a registry": (SGLANG, {"model.container": "lmsysorg/sglang:v0.5.23"}, set()),
+    "no image where every process needs one": (
+        SGLANG, {"model.container": None},
+        {("container", ERROR, "model.container")}),
+    "image where there are no containers": (
+        MOCKER, {"model.container": "lmsysorg/sglang:v1"}, {("unused-container", WARNING, "model.container")}),
+    "another GPU": (SGLANG, {"resources.gpu_type": "gb200"}, {("gpu-type", ERROR, "resources.gpu_type")}),
+    "real engine, paper GPUs": (
+        AGGREGATED, {"cluster.simulated_gpus": True},
+        {("simulated-gpus", WARNING, "backend.type")}),
+    # frontends, services, placement of the rest
+    "router with the mocker": (
+        MOCKER, {"frontend.type": "sglang-router"},
+        {("frontend-backend", ERROR, "frontend.type")}),
+    "a node for unused services": (
+        SGLANG, {"frontend.type": "sglang-router", "infra.etcd_nats_dedicated_node": True},
+        {("unused-services", WARNING, "infra.etcd_nats_dedicated_node")}),
+    "two sources of Dynamo": (
+        SGLANG, {"dynamo.version": "1.6.1", "dynamo.wheel": "/w.whl", "dynamo.install": True},
+        {("dynamo-source", ERROR, "dynamo.wheel")}),
+    "dedicated frontend elsewhere": (
+        MOCKER, {"frontend.dedicated_node": True, "frontend.orchestrator_placement": "first_decode"},
+        {("placement", ERROR, "frontend.orchestrator_placement")}),
+    "beside decode workers that are not there": (
+        AGGREGATED, {"benchmark.client_placement": "last_decode"},
+        {("placement", ERROR, "benchmark.client_placement")}),
+    # profilers
+    "phases missing": (
+        SGLANG, {"profiling": {"type": "torch", "prefill": {"start_step": 1, "stop_step": 2}}},
+        {("profiling-phase", ERROR, "profiling.decode")}),
+    "phase of another mode": (
+        AGGREGATED, {"profiling": {"type": "nsys", "aggregated": {"start_step": 1}, "decode": {"start_step": 1}}},
+        {("profiling-phase", ERROR, "profiling.decode")}),
+    "stops before it starts": (
+        AGGREGATED, {"profiling": {"type": "torch", "aggregated": {"start_step": 5, "stop_step": 5}}},
+        {("profiling-phase", ERROR, "profiling.aggregated.stop_step")}),
+    "no window": (
+        AGGREGATED, {"profiling": {"type": "nsys-time", "delay_secs": 3}},
+        {("profiling-window", ERROR, "profiling.duration_secs")}),
+    "phases for nothing": (
+        AGGREGATED, {"profiling": {"type": "none", "aggregated": {"start_step": 5}}},
+        {("profiling-phase", WARNING, "profiling.aggregated")}),
+    "nothing to record": (
+        MOCKER, {"profiling": {"type": "nsys-time", "delay_secs": 1, "duration_secs": 1}},
+        {("profiling-backend", ERROR, "profiling.type")}),
+    # variables
+    "a secret by its name": (
+        MOCKER, {"environment.HF_TOKEN": "abcdef"}, {("secret", ERROR, "environment.HF_TOKEN")}),
+    "a secret by its form": (
+        MOCKER, {"backend.prefill_environment": {"X": "hf_" + "a" * 34}},
+        {("secret", ERROR, "backend.prefill_environment.X")}),
+    "a secret in a command": (
+        MOCKER, {"benchmark": {"type": "custom", "command": "curl -H sk-" + "a" * 40}},
+        {("secret", ERROR, "benchmark.command")}),
+    "a secret flag": (
+        SGLANG, {"backend.sglang_config.common": {"api-key": "topsecret"}},
+        {("secret", ERROR, "backend.sglang_config.common.api-key")}),
+    "only sounds like one": (
+        MOCKER, {"environment": {"TOKENIZERS_PARALLELISM": "false", "MAX_TOKEN": "12", "KEY_FILE": "/k",
+                                 "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "512"}}, set()),
+    "a variable with a value where a name is wanted": (
+        MOCKER, {"pass_environment": ["HF_TOKEN=abc"]}, {("environment-name", ERROR, "pass_environment[0]")}),
+    "a variable that is not set": (
+        MOCKER, {"pass_environment": ["HF_TOKEN", "OTHER"]}, {("passed-variable", WARNING, "pass_environment[1]")}),
+    "a variable that is given twice": (
+        MOCKER, {"pass_environment": ["A"], "environment.A": "1"}, {("passed-variable", ERROR, "pass_environment[0]")}),
+    "no name of a variable": (
+        MOCKER, {"environment": {"MY-VAR": "1"}},
+        {("environment-name", ERROR, "environment.MY-VAR")}),
+    "a variable that placement decides": (
+        MOCKER, {"environment.CUDA_VISIBLE_DEVICES": "0"},
+        {("owned-variable", WARNING, "environment.CUDA_VISIBLE_DEVICES")}),
+    "one of our marks": (MOCKER, {"environment.A": "@host:slot0@"}, {("reserved-mark", ERROR, "environment.A")}),
+    # mounts, queue
+    "relative mount": (SGLANG, {"extra_mount": ["data:/data"]}, {("mount", ERROR, "extra_mount[0]")}),
+    "mount with an option": (SGLANG, {"extra_mount": ["/data:/data:ro"]}, set()),
+    "two mounts, one place": (
+        SGLANG, {"container_mounts": {"/a": "/x"}, "extra_mount": ["/b:/x"]}, {("mount", ERROR, "extra_mount[0]")}),
+    "mounts without containers": (MOCKER, {"extra_mount": ["/a:/b"]}, {("unused-container", WARNING, "extra_mount")}),
+    "directive that is ours": (
+        SGLANG, {"sbatch_directives": {"nodes": 4}}, {("slurm-option", ERROR, "sbatch_directives.nodes")}),
+    "directive with underscores": (
+        SGLANG, {"sbatch_directives": {"cpus_per_task": 4}},
+        {("slurm-option", ERROR, "sbatch_directives.cpus_per_task")}),
+    "directive that adds a line": (
+        SGLANG, {"sbatch_directives": {"mem": "0\n#SBATCH --qos=x"}},
+        {("slurm-option", ERROR, "sbatch_directives.mem"), ("text", ERROR, "sbatch_directives.mem")}),
+    "directive with a list": (
+        SGLANG, {"srun_options": {"cpu-bind": ["none"]}}, {("slurm-option", ERROR, "srun_options.cpu-bind")}),
+    "good directives": (SGLANG, {"sbatch_directives": {"mem": "0", "exclusive": None, "cpus-per-task": 144}}, set()),
+    "seconds that YAML made": (SGLANG, {"slurm.time_limit": 14400}, {("time-limit", WARNING, "slurm.time_limit")}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rules(name: str) -> None:
+    base, changes, expected = ROWS[name]
+    assert rows(findings(base, changes)) == expected
+
+
+@pytest.mark.parametrize(("executor", "severity"), [("local", ERROR), ("slurm", NOTE)])
+@pytest.mark.parametrize(
+    ("changes", "path", "key"),
+    [
+        ({}, "/models/DeepSeek-R1", "model.path"),
+        ({}, "/images/sglang.sqsh", "model.container"),
+        ({"model.tokenizer_path": "/tok"}, "/tok", "model.tokenizer_path"),
+        ({"extra_mount": ["/data:/data"]}, "/data", "extra_mount[0]"),
+    ],
+)
+def test_what_is_missing_here_is_an_error_only_where_it_runs_here(
+    executor: str, severity: str, changes: dict[str, Any], path: str, key: str
+) -> None:
+    facts = SiteFacts(paths={path: False})
+    found = findings(SGLANG, {"cluster.executor": executor, **changes}, facts)
+    assert rows(found) == {("missing-path", severity, key)}
+
+
+def test_setup_script_that_cant_be_read() -> None:
+    found = findings(MOCKER, {"setup_script": "s.sh"}, SiteFacts(setup_script="No such file or directory"))
+    assert rows(found) == {("setup-script", ERROR, "setup_script")}
+
+
+def test_open_files() -> None:
+    changes = {"benchmark.concurrencies": [600], "backend.max_num_seqs": 1000}
+    assert rows(findings(MOCKER, changes, SiteFacts(open_files_limit=1024))) == {
+        ("open-files", WARNING, "benchmark.concurrencies")
+    }
+    assert rows(findings(MOCKER, changes, SiteFacts(open_files_limit=1200))) == set()

@@ -1,0 +1,109 @@
+"""The rules over SGLang's flags: a good job, one change, and exactly what is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.validate.jobs import AGGREGATED, DECODE, ERROR, GONE, MOCKER, PREFILL, SGLANG, WARNING, Row, findings, rows
+
+ROWS: dict[str, Row] = {
+    "dp does not divide tp": (
+        SGLANG, {f"{DECODE}.dp-size": 3}, {("dp-divides-tp", ERROR, f"{DECODE}.dp-size")}),
+    "dp that no recipe has": (
+        SGLANG, {f"{DECODE}.dp-size": 8}, {("dp-size", WARNING, f"{DECODE}.dp-size")}),
+    "dp without DP attention needs GPUs": (
+        SGLANG, {f"{DECODE}.enable-dp-attention": False},
+        {("worker-gpus", ERROR, f"{DECODE}.tp-size")}),
+    "attn-dp-size instead": (
+        SGLANG, {f"{DECODE}.enable-dp-attention": GONE, f"{DECODE}.dp-size": GONE,
+                 f"{DECODE}.attn-dp-size": 16}, set()),
+    "tp x pp": (SGLANG, {f"{PREFILL}.tp-size": 4, f"{PREFILL}.pp-size": 2}, set()),
+    "tp that is no number": (
+        SGLANG, {f"{PREFILL}.tp-size": "all"},
+        {("parallel-size", ERROR, f"{PREFILL}.tp-size"),
+         ("worker-gpus", WARNING, f"{PREFILL}.tp-size")}),
+    "ep that no recipe has": (
+        SGLANG, {f"{DECODE}.ep-size": 8}, {("ep-size", WARNING, f"{DECODE}.ep-size")}),
+    "experts do not divide": (
+        SGLANG, {"model.experts": 250}, {("experts", ERROR, f"{DECODE}.ep-size")}),
+    "redundant experts fill up": (
+        SGLANG, {"model.experts": 250, f"{DECODE}.ep-num-redundant-experts": 6}, set()),
+    "transfer backends differ": (
+        SGLANG, {f"{DECODE}.disaggregation-transfer-backend": "mooncake"},
+        {("same-on-both-roles", WARNING, f"{DECODE}.disaggregation-transfer-backend")}),
+    "KV types differ": (
+        SGLANG, {f"{DECODE}.kv-cache-dtype": "auto"},
+        {("same-on-both-roles", WARNING, f"{DECODE}.kv-cache-dtype")}),
+    "page size on decode only": (
+        SGLANG, {f"{DECODE}.page-size": 64},
+        {("same-on-both-roles", WARNING, f"{DECODE}.page-size")}),
+    "speculation on decode only is usual": (
+        SGLANG, {f"{DECODE}.speculative-algorithm": "EAGLE"}, set()),
+    "context too short": (
+        SGLANG, {f"{DECODE}.context-length": 2047},
+        {("context-length", ERROR, f"{DECODE}.context-length")}),
+    "context just long enough": (SGLANG, {f"{DECODE}.context-length": 2048}, set()),
+    "longer than the model": (
+        AGGREGATED, {"model.max_context_length": 2000}, {("context-length", ERROR, "benchmark.isl")}),
+    "more in flight than the engines take": (
+        SGLANG, {"benchmark.concurrencies": [64, 513]},
+        {("queueing", WARNING, f"{DECODE}.max-running-requests")}),
+    "the same, simulated": (
+        MOCKER, {"benchmark.concurrencies": "4x513"},
+        {("queueing", WARNING, "backend.max_num_seqs")}),
+    "one flag, two spellings": (
+        SGLANG, {f"{PREFILL}.tensor-parallel-size": 8},
+        {("doubled-flag", ERROR, f"{PREFILL}.tensor-parallel-size")}),
+    "underscore and dash": (
+        SGLANG, {f"{PREFILL}.tp_size": 8},
+        {("doubled-flag", ERROR, f"{PREFILL}.tp_size")}),
+    "a flag that placement decides": (
+        SGLANG, {f"{PREFILL}.port": 30000}, {("owned-flag", WARNING, f"{PREFILL}.port")}),
+    "a flag that says what is so": (
+        SGLANG, {f"{PREFILL}.disaggregation-mode": "prefill", f"{DECODE}.nnodes": 2}, set()),
+    "a number of nodes that is not so": (
+        SGLANG, {f"{DECODE}.nnodes": 4}, {("owned-flag", WARNING, f"{DECODE}.nnodes")}),
+    "flags of a role that is not there": (
+        SGLANG, {"backend.sglang_config.aggregated": {"tp-size": 4}},
+        {("unused-flags", WARNING, "backend.sglang_config.aggregated")}),
+    "a flag with a blank": (
+        SGLANG, {f"{PREFILL}.tp size": 4}, {("flag-name", ERROR, f"{PREFILL}.tp size")}),
+    "lists in a list": (
+        SGLANG, {f"{PREFILL}.cuda-graph-bs": [[1, 2], 4]},
+        {("flag-value", ERROR, f"{PREFILL}.cuda-graph-bs")}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rules(name: str) -> None:
+    base, changes, expected = ROWS[name]
+    assert rows(findings(base, changes)) == expected
+
+
+LOW_LATENCY = {
+    f"{DECODE}.moe-a2a-backend": "deepep",
+    f"{DECODE}.deepep-mode": "low_latency",
+    f"{DECODE}.cuda-graph-max-bs": 512,
+    f"{DECODE}.max-running-requests": 16 * 512,
+    f"{DECODE}.speculative-num-draft-tokens": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # min(512, 8192 / 16) x 2 = 1024 tokens: the published recipe that this rule found has 768
+        ({"backend.decode_environment": {"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "768"}}, WARNING),
+        ({"backend.decode_environment": {"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"}}, None),
+        ({"environment": {"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"}}, None),
+        ({}, WARNING),  # SGLang's own default is 128
+        ({f"{DECODE}.moe-a2a-backend": "deepep_v2"}, ERROR),
+        ({f"{DECODE}.deepep-mode": "normal"}, None),
+        ({f"{DECODE}.max-running-requests": 1024}, None),  # 64 requests a rank x 2 = 128
+    ],
+)
+def test_dispatch_tokens(changes: dict[str, Any], expected: str | None) -> None:
+    found = findings(SGLANG, {**LOW_LATENCY, **changes})
+    assert [p.severity.value for p in found if p.rule == "dispatch-tokens"] == ([expected] if expected else [])
