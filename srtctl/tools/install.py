@@ -21,6 +21,7 @@ from srtctl.errors import ExitCode, Problem, SrtctlError
 from srtctl.tools.find import INCOMPLETE_MARK, PROGRAMS, version_in
 
 LOCKS = Path(__file__).resolve().parent.parent / "assets" / "locks"
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 PYTHON_VERSION = re.compile(r"(\d+)\.(\d+)")
 Say = Callable[[str], None]
 
@@ -157,26 +158,36 @@ def _make(release: Release, root: Path, python: str, say: Say) -> str:
     inside = str(root / "bin" / "python")
     # The lock lists everything, so nothing is resolved here: requirements that the index can't give are left out of it.
     wanted = ["--no-deps", "-r", lock]
-    uv = _find_uv()
-    if uv:
-        commands = [
-            [uv, "venv", "--quiet", "--allow-existing", "--no-python-downloads", "--python", python, str(root)],
-            [uv, "pip", "install", "--quiet", "--python", inside, *wanted],
-        ]
+    failures = []
+    for commands in _ways(python, root, inside, wanted):
+        failure = next(filter(None, map(_run, commands)), "")
+        if not failure:
+            break
+        failures.append(failure)
     else:
-        commands = [[python, "-m", "venv", str(root)], [inside, "-m", "pip", "install", "--quiet", *wanted]]
-    for command in commands:
-        failure = _run(command)
-        if failure:
-            return failure
+        return "; ".join(failures)
     (root / INCOMPLETE_MARK).unlink()
     if not is_complete(root, release):
         return f"the environment in {root} does not hold what its lock file says"
     return ""
 
 
+def _ways(python: str, root: Path, inside: str, wanted: list[str]) -> Iterator[list[list[str]]]:
+    """Commands that make the environment: with uv if there is one, then with pip, which alone knows pip.conf."""
+    uv = _find_uv()
+    if uv:
+        yield [
+            [uv, "venv", "--quiet", "--allow-existing", "--no-python-downloads", "--python", python, str(root)],
+            [uv, "pip", "install", "--quiet", "--python", inside, *wanted],
+        ]
+    yield [[python, "-m", "venv", str(root)], [inside, "-m", "pip", "install", "--quiet", *wanted]]
+
+
 def _run(command: list[str]) -> str:
     env = {"UV_HTTP_TIMEOUT": "180", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **os.environ}
+    if any(Path(bundle).exists() for bundle in CERTIFICATES):
+        # As pip does, trust the certificates of this machine, which may include those of a proxy.
+        env = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true", **env}
     env.pop("VIRTUAL_ENV", None)
     try:
         done = subprocess.run(

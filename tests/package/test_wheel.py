@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from srtctl.tools.install import CERTIFICATES
+
 REPOSITORY = Path(__file__).parent.parent.parent
 UV = Path(sys.prefix) / "bin" / "uv"
 HYDRAS = [
@@ -23,6 +25,8 @@ def run(*words: object, cwd: Path, check: bool = True) -> subprocess.CompletedPr
     """A command in a clean environment: nothing of this one is inherited but where programs and certificates are."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "UV_CACHE_DIR")
     env = {name: os.environ[name] for name in kept if name in os.environ}
+    if any(Path(bundle).exists() for bundle in CERTIFICATES):
+        env["UV_SYSTEM_CERTS"] = "true"
     done = subprocess.run([str(w) for w in words], cwd=cwd, env=env, capture_output=True, text=True, timeout=170)
     if check and done.returncode != 0:
         pytest.fail(f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}")
