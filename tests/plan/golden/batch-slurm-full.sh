@@ -1,0 +1,24 @@
+#!/bin/bash
+#SBATCH --job-name=job
+#SBATCH --output=orchestrator.log
+#SBATCH --open-mode=append
+#SBATCH --signal=B:TERM@120
+#SBATCH --no-kill
+#SBATCH --requeue
+#SBATCH --account=team
+#SBATCH --partition=batch
+#SBATCH --qos=high
+#SBATCH --time=03:30:00
+#SBATCH --exclude=n[1-3],n7
+#SBATCH --comment="two words"
+#SBATCH --mail-type=END,FAIL
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --mem=64G
+#SBATCH --gpus-per-node=4
+#SBATCH --segment=2
+#SBATCH --exclusive
+#SBATCH --switches=1
+#SBATCH --contiguous
+# Argument: the allocation directory. Everything that runs here was fixed when the job was submitted.
+exec /opt/python3 -I -S "$1/orchestrator.pyz" "$1"

@@ -1,0 +1,13 @@
+#!/bin/bash
+#SBATCH --job-name=job
+#SBATCH --output=orchestrator.log
+#SBATCH --open-mode=append
+#SBATCH --signal=B:TERM@120
+#SBATCH --no-kill
+#SBATCH --requeue
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --mem=0
+#SBATCH --gpus-per-node=4
+# Argument: the allocation directory. Everything that runs here was fixed when the job was submitted.
+exec /opt/python3 -I -S "$1/orchestrator.pyz" "$1"
