@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from srtctl.composed import ComposedPoint
 from srtctl.errors import SrtctlError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
+    from srtctl.composition.session import Session
     from srtctl.recipe import Recipe
 
 VERBS = frozenset({"apply", "dry-run", "validate"})
@@ -67,16 +68,24 @@ def point_from_stock(
         raise explain.explain(error, session, overrides) from error
 
 
-def _compose(argv: Sequence[str], session: Any) -> None:
+def _compose(argv: Sequence[str], session: Session) -> None:
     from srtctl.composition import arguments, explain
     from srtctl.composition.session import run_hydra
+    from srtctl.composition.shape import is_open
 
     words = arguments.split(argv)
     if words.completes:
         arguments.strip_verb(os.environ, VERBS)
-    session.constants = words.overrides
+    overrides = words.overrides if words.completes else tuple(arguments.opened(words.overrides, is_open))
+    session.constants = overrides
+    session.config_dirs = words.values_of("-cd", "--config-dir")
+    sweep = not words.inspects
+    if sweep and not words.multirun and not (session.recipe is not None and session.recipe.sweeps):
+        problems = explain.ambiguous(words.overrides)
+        if problems:
+            raise SrtctlError(problems)
     try:
-        run_hydra(session, words.overrides, words.flags, sweep=not words.inspects)
+        run_hydra(session, overrides, words.flags, sweep=sweep)
     except SrtctlError:
         raise
     except SystemExit as exit_:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 
 # Hydra's flags (1.3 and 1.4) that take the next word as their value
@@ -39,9 +39,11 @@ class Arguments:
         """The shell asks for completions, or for the script that installs them."""
         return any(flag in ("-sc", "--shell-completion") for flag in self.flags)
 
-    def choices(self, group: str) -> list[str]:
-        """What overrides choose for `group`, in order."""
-        return [word.partition("=")[2] for word in self.overrides if word.startswith(f"{group}=")]
+    def values_of(self, *names: str) -> tuple[str, ...]:
+        """The values of a flag, in order; `names` are its spellings."""
+        found = [after for flag, after in zip(self.flags, self.flags[1:], strict=False) if flag in names]
+        found += [flag.partition("=")[2] for flag in self.flags if flag.partition("=")[0] in names and "=" in flag]
+        return tuple(found)
 
 
 def split(argv: Sequence[str]) -> Arguments:
@@ -66,6 +68,18 @@ def split(argv: Sequence[str]) -> Arguments:
         else:
             overrides.append(word)
     return Arguments(tuple(overrides), tuple(flags), multirun)
+
+
+def opened(overrides: Iterable[str], is_open: Callable[[str], bool]) -> Iterator[str]:
+    """`++` before overrides of keys that users make themselves, such as `environment.NCCL_DEBUG=INFO`.
+
+    Hydra asks for a + where the key is not there yet. A recipe doesn't, and what can be written in a recipe can be
+    written on the command line.
+    """
+    for word in overrides:
+        key = word.partition("=")[0]
+        marked = not word or word[0] in "+~" or "/" in key or "@" in key or key.startswith("hydra")
+        yield word if marked or "." not in key or not is_open(key) else f"++{word}"
 
 
 def strip_verb(environ: MutableMapping[str, str], verbs: frozenset[str]) -> None:

@@ -42,7 +42,7 @@ def cannot_be_fast(axes: Sequence[Axis]) -> bool:
     if any(text.startswith(f"{axis.key}={{") for axis in swept for text in axis.texts if axis.key != "sweep"):
         return True
     keys = [axis.key.lstrip("+~").split(".") for axis in axes if not axis.group]
-    ours = [axis.key.split(".") for axis in swept]
+    ours = [axis.key.lstrip("+").split(".") for axis in swept]
     return any(sum(_overlap(mine, other) for other in keys) > 1 for mine in ours)
 
 
@@ -85,7 +85,7 @@ class Base:
         changes: list[tuple[Path, Any]] = []
         for text in texts:
             key = text.partition("=")[0]
-            path = tuple(key.split("."))
+            path = tuple(key.lstrip("+").split("."))
             if not self._reachable(path):
                 return None
             changes.append((path, self._value(key, path, text)))
@@ -100,7 +100,7 @@ class Base:
         node: Any = self._live if self._live is not None else self._config
         for part in path[:-1]:
             if not isinstance(node, DictConfig) or part not in node or OmegaConf.is_interpolation(node, part):
-                return isinstance(node, DictConfig) and part not in node  # unknown: let the update say so
+                return False
             node = node[part]
         return isinstance(node, DictConfig)
 
@@ -113,7 +113,8 @@ class Base:
         needed = text not in self._values or bool(self._dependents_of_config())
         if needed and self._applied.get(key) != text:
             self._applied.pop(key, None)
-            OmegaConf.update(self._live, key, parse_value(text), merge=True)
+            force = key.startswith("++")
+            OmegaConf.update(self._live, key.lstrip("+"), parse_value(text), merge=True, force_add=force)
             self._applied[key] = text
         if text not in self._values:
             self._values[text] = _read(self._live, path)

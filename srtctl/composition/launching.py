@@ -79,8 +79,9 @@ def launcher_for(
     if name != named_launcher(config):
         with read_write(config), open_dict(config):
             config.hydra.launcher = ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node
-    if not str(config.hydra.launcher.get("_target_", "")).startswith("hydra_plugins.srtctl_launchers."):
-        raise foreign_launcher(name)
-    return Plugins.instance().instantiate_launcher(
+    launcher = Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task_function, config=config
     )
+    if not hasattr(launcher, "launch_points"):
+        raise foreign_launcher(name)
+    return launcher

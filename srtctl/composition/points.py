@@ -30,7 +30,7 @@ class Axis:
         texts: The whole overrides it stands for, one per value; a single one when it isn't swept.
         swept: It came from a comma list, range or glob.
         group: It chooses an option of a group.
-        plain: It changes a value (no +, ++, ~ or package).
+        plain: It sets a value (no +, ~ or package).
     """
 
     key: str
@@ -105,7 +105,8 @@ def _axis(override: Override, key: str, groups: set[str]) -> Axis:
         group = (override.key_or_group in groups or "/" in override.key_or_group) and not isinstance(
             override.value(), dict
         )
-    plain = override.type == OverrideType.CHANGE and override.package is None
+    sets = override.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD)
+    plain = sets and override.package is None
     return Axis(key, texts, swept, group, plain)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,14 @@ class Session:
         launcher: Name of the launcher to use whatever the cluster says.
         collect: When a list: points are added to it and nothing is launched.
         constants: The overrides that the command line holds, as typed.
+        config_dirs: Directories given with --config-dir.
     """
 
     recipe: Recipe | None = None
     launcher: str | None = None
     collect: list[ComposedPoint] | None = None
-    constants: tuple[str, ...] = field(default=())
+    constants: tuple[str, ...] = ()
+    config_dirs: tuple[str, ...] = ()
 
 
 _current: ContextVar[Session | None] = ContextVar("srtctl_composition", default=None)
