@@ -148,21 +148,17 @@ def _dispatch_limit(context: Context, role: str) -> tuple[int | None, str]:
 
 
 def served_name(context: Context) -> Iterator[Problem]:
-    """The name is the job's, because clients and frontends must know it too."""
-    model = context.job.model
-    name = model.served_name or model.name
-    for role in context.workers:
-        flag = context.flags(role).get("served-model-name")
-        if flag is not None and name is not None and flag.value != name:
+    """One name for all: the job's, else the first that an engine flag gives."""
+    name: object = context.job.model.served_name
+    for role in ("prefill", "aggregated", "decode"):
+        flag = context.flags(role).get("served-model-name") if role in context.workers else None
+        if flag is None or not flag.value:
+            continue
+        name = name or flag.value
+        if flag.value != name:
             text = f"the model is served as {name!r}; the value given here is not used"
-            yield Problem(
-                "owned-flag",
-                text,
-                flag.key,
-                flag.value,
-                hint=f"model.served_name={flag.value}",
-                severity=Severity.WARNING,
-            )
+            hint = f"model.served_name={flag.value}, if that is the name"
+            yield Problem("owned-flag", text, flag.key, flag.value, hint=hint, severity=Severity.WARNING)
 
 
 def both_roles(context: Context) -> Iterator[Problem]:

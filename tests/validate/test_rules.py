@@ -24,6 +24,8 @@ ROWS: dict[str, Row] = {
         {("container", ERROR, "model.container")}),
     "image where there are no containers": (
         MOCKER, {"model.container": "lmsysorg/sglang:v1"}, {("unused-container", WARNING, "model.container")}),
+    "relative staging directory": (SGLANG, {"model.stage_dir": "fast"}, {("model-path", ERROR, "model.stage_dir")}),
+    "path that mounts can't have": (SGLANG, {"model.path": "/models/a:b"}, {("mount", ERROR, "model.path")}),
     "another GPU": (SGLANG, {"resources.gpu_type": "gb200"}, {("gpu-type", ERROR, "resources.gpu_type")}),
     "real engine, paper GPUs": (
         AGGREGATED, {"cluster.simulated_gpus": True},

@@ -68,6 +68,14 @@ ROWS: dict[str, Row] = {
     "flags of a role that is not there": (
         SGLANG, {"backend.sglang_config.aggregated": {"tp-size": 4}},
         {("unused-flags", WARNING, "backend.sglang_config.aggregated")}),
+    "another served name": (
+        SGLANG, {f"{PREFILL}.served-model-name": "r1", "model.served_name": "dsr1"},
+        {("owned-flag", WARNING, f"{PREFILL}.served-model-name")}),
+    "two served names": (
+        SGLANG, {f"{PREFILL}.served-model-name": "r1", f"{DECODE}.served-model-name": "r2"},
+        {("owned-flag", WARNING, f"{DECODE}.served-model-name")}),
+    "a served name in the flags only": (SGLANG, {f"{PREFILL}.served-model-name": "r1", "model.name": "dsr1"}, set()),
+    "the same served name": (SGLANG, {f"{PREFILL}.served-model-name": "r1", "model.served_name": "r1"}, set()),
     "a flag with a blank": (
         SGLANG, {f"{PREFILL}.tp size": 4}, {("flag-name", ERROR, f"{PREFILL}.tp size")}),
     "lists in a list": (
