@@ -25,6 +25,7 @@ help:
 demo: tools
 	$(BIN)/srtctl apply name=demo model=tiny mode=disagg backend=mocker benchmark=sa-bench \
 		'benchmark.concurrencies=[4,8]' benchmark.isl=256 benchmark.osl=64 frontend.count=2 --wait
+	@$(BIN)/srtctl results
 
 test: tools $(STAMPS)/tools-old
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
