@@ -61,7 +61,10 @@ def render_batch(job: JobConfig, plan: Plan, *, points: int = 1) -> str:
     slurm = job.cluster.executor == "slurm"
     parts = _components(job, plan, points) if slurm else []
     blocks = ["".join(f"#SBATCH {_line(*item)}\n" for item in part.items()) for part in parts]
-    return render_template("batch.sh.in", options="#SBATCH hetjob\n".join(blocks), python=python)
+    # The job is known by its directory before anything of it can fail.
+    first_act = 'printf "%s\\n" "$SLURM_JOB_ID" > "$1/job_id"\n' if slurm else ""
+    options = "#SBATCH hetjob\n".join(blocks)
+    return render_template("batch.sh.in", options=options, first_act=first_act, python=python)
 
 
 def _components(job: JobConfig, plan: Plan, points: int) -> list[dict[str, Any]]:

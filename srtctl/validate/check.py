@@ -44,6 +44,17 @@ def _backend(context: Context) -> Iterator[Problem]:
         yield from entry.check(context.job)
 
 
+def _frontend(context: Context) -> Iterator[Problem]:
+    """What the frontend, and nginx before several of them, know about their keys."""
+    from srtctl.frontends import FRONTENDS
+    from srtctl.frontends.nginx import nginx_problems
+
+    entry = FRONTENDS.get(context.job.frontend.type)
+    if entry is not None:
+        yield from entry.check(context.job)
+    yield from nginx_problems(context.job)
+
+
 RULES: tuple[Rule, ...] = (
     declared_values,
     *environment.RULES,
@@ -51,6 +62,7 @@ RULES: tuple[Rule, ...] = (
     *model.RULES,
     _placement,
     _backend,
+    _frontend,
     *flags.RULES,
     *frontend.RULES,
     *benchmark.RULES,

@@ -27,9 +27,7 @@ def after(process: Process, flag: str) -> str:
 
 
 def two_per_node() -> JobConfig:
-    made = disagg(backend="sglang", prefill_workers=2, decode_workers=2)
-    made.backend.kv_events_config = True  # type: ignore[attr-defined]
-    return made
+    return disagg(backend="sglang", prefill_workers=2, decode_workers=2, backend__kv_events_config=True)
 
 
 def test_preferred_ports_of_workers() -> None:
@@ -52,9 +50,7 @@ def test_preferred_ports_of_workers() -> None:
 
 
 def multi_node() -> JobConfig:
-    made = disagg(backend="sglang", prefill_nodes=2, decode_nodes=2)
-    made.backend.sglang_config = RoleFlags({"tp-size": 8})  # type: ignore[attr-defined]
-    return made
+    return disagg(backend="sglang", prefill_nodes=2, decode_nodes=2, backend__sglang_config=RoleFlags({"tp-size": 8}))
 
 
 def test_ranks_of_a_worker_that_spans_nodes() -> None:
@@ -266,11 +262,10 @@ def jobs(draw: st.DrawFn) -> JobConfig:
         values[flag] = draw(st.booleans())
     values["frontend__count"] = draw(st.sampled_from([None, 1, 2, 7]))
     values["cluster__nodes_share_host"] = draw(st.booleans())
-    made = job(backend=backend, frontend=frontend, **values)
     if backend == "sglang":
-        made.backend.kv_events_config = True  # type: ignore[attr-defined]
-        made.backend.sglang_config = RoleFlags({"dp-size": draw(st.integers(1, 4))})  # type: ignore[attr-defined]
-    return made
+        values["backend__kv_events_config"] = True
+        values["backend__sglang_config"] = RoleFlags({"dp-size": draw(st.integers(1, 4))})
+    return job(backend=backend, frontend=frontend, **values)
 
 
 def numbers(request: PortRequest) -> range:

@@ -21,4 +21,5 @@
 #SBATCH --switches=1
 #SBATCH --contiguous
 # Argument: the allocation directory. Everything that runs here was fixed when the job was submitted.
+printf "%s\n" "$SLURM_JOB_ID" > "$1/job_id"
 exec /opt/python3 -I -S "$1/orchestrator.pyz" "$1"

@@ -9,4 +9,5 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --mem=0
 # Argument: the allocation directory. Everything that runs here was fixed when the job was submitted.
+printf "%s\n" "$SLURM_JOB_ID" > "$1/job_id"
 exec /opt/python3 -I -S "$1/orchestrator.pyz" "$1"
