@@ -46,8 +46,6 @@ _MEMORY = Charset(re.compile(r"\d+[KMGTkmgt]?"), "a number with K, M, G or T, or
 _VERSION = _charset("0-9A-Za-z", "A-Za-z0-9.+_-", "a release, such as 1.6.1")
 _MAIL = _charset("A-Za-z0-9_.+-", "A-Za-z0-9_.+@-", "a mail address or user name")
 _LINE = Charset(re.compile(r"[^\x00-\x1f\x7f\"'`\\$]+"), "one line without quotes, backslashes, $ and `")
-_HEADER = _charset("A-Za-z", "A-Za-z0-9-", "letters, digits and -")
-_DURATION = Charset(re.compile(r"\d+(?:ms|s|m|h|d)?"), "nginx's form, such as 3600s or 75m")
 _INTERFACE = _charset("A-Za-z0-9", "A-Za-z0-9_.:@-", "the name of a network interface", 15)
 
 CHARSETS: dict[str, Charset] = {
@@ -76,8 +74,6 @@ CHARSETS: dict[str, Charset] = {
     "slurm.mail_type": Charset(re.compile(r"[A-Z]+(?:_[A-Z0-9]+)*"), "Slurm's words, such as END or FAIL"),
     "dynamo.version": _VERSION,
     "backend.version": _VERSION,
-    "frontend.nginx_session_affinity_header": _HEADER,
-    "frontend.nginx_keepalive_timeout": _DURATION,
     "launcher.metric": _WORD,
 }
 """Dotted key -> what its text (or each text of its list) may be made of."""

@@ -31,6 +31,12 @@ ROWS: dict[str, Row] = {
         AGGREGATED, {"cluster.simulated_gpus": True},
         {("simulated-gpus", WARNING, "backend.type")}),
     # frontends, services, placement of the rest
+    "header that would end a line of nginx.conf": (
+        MOCKER, {"frontend.nginx_session_affinity_header": "X;}"},
+        {("nginx", ERROR, "frontend.nginx_session_affinity_header")}),
+    "time that would": (
+        MOCKER, {"frontend.nginx_keepalive_timeout": "1h; evil"},
+        {("nginx", ERROR, "frontend.nginx_keepalive_timeout")}),
     "router with the mocker": (
         MOCKER, {"frontend.type": "sglang-router"},
         {("frontend-backend", ERROR, "frontend.type")}),

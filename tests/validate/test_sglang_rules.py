@@ -20,6 +20,9 @@ ROWS: dict[str, Row] = {
         SGLANG, {f"{DECODE}.enable-dp-attention": GONE, f"{DECODE}.dp-size": GONE,
                  f"{DECODE}.attn-dp-size": 16}, set()),
     "tp x pp": (SGLANG, {f"{PREFILL}.tp-size": 4, f"{PREFILL}.pp-size": 2}, set()),
+    "workers that share nodes: 6 x 2 + 2 x 2 GPUs on 2 nodes": (
+        SGLANG, {"resources": {"prefill_nodes": 2, "prefill_workers": 6, "decode_nodes": 0, "decode_workers": 2},
+                 "backend.sglang_config": {"common": {"tp-size": 2}}}, set()),
     "tp that is no number": (
         SGLANG, {f"{PREFILL}.tp-size": "all"},
         {("parallel-size", ERROR, f"{PREFILL}.tp-size"),

@@ -192,3 +192,22 @@ def test_a_flag_that_placement_decides_weighs_by_where_it_was_written(source: st
     sources = Sources({"backend.sglang_config.prefill.port": source})
     (found,) = check_config(config, facts=FACTS, sources=sources)
     assert (found.rule, found.severity, found.source) == ("owned-flag", severity, source)
+
+
+class _Untouched(Mapping[str, str]):
+    def _fail(self) -> Any:
+        raise AssertionError("sources were looked up, though nothing was found")
+
+    def __getitem__(self, key: str) -> str:
+        raise AssertionError(key)
+
+    def __iter__(self) -> Any:
+        return self._fail()
+
+    def __len__(self) -> int:
+        return int(self._fail())
+
+
+def test_sources_are_looked_up_only_for_findings() -> None:
+    """Working out where values came from costs far more than checking them."""
+    assert check_config(MOCKER, facts=FACTS, sources=Sources(_Untouched())) == []

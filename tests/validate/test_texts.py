@@ -30,9 +30,6 @@ TEXTS: dict[str, tuple[dict[str, Any], str]] = {
     "cluster's partition": ({"cluster.partition": "a\nb"}, "cluster.partition"),
     "served name": ({"model.served_name": "a b"}, "model.served_name"),
     "interface": ({"cluster.network_interface": "eth0;"}, "cluster.network_interface"),
-    "header for nginx": (
-        {"frontend.nginx_session_affinity_header": "X;}"}, "frontend.nginx_session_affinity_header"),
-    "time for nginx": ({"frontend.nginx_keepalive_timeout": "1h; evil"}, "frontend.nginx_keepalive_timeout"),
     "model path": ({"model.path": "hf:org/name", "model.stage_dir": "/a\nb"}, "model.stage_dir"),
     "engine flag": ({"backend.mocker_config": {"decode": {"x": "a\x00b"}}}, "backend.mocker_config.decode.x"),
     "NUL in a variable": ({"environment.A": "a\x00b"}, "environment.A"),
