@@ -9,8 +9,29 @@ from typing import Protocol
 
 from srtctl.errors import Problem
 from srtctl.plan.model import Probe, Worker
+from srtctl.plan.ports import PortBook
 from srtctl.plan.programs import Programs
 from srtctl.schema import FrontendConfig, JobConfig
+
+
+@dataclass(frozen=True)
+class FrontendPlace:
+    """Where one frontend runs.
+
+    Attributes:
+        name: Of its process; the port for requests is called `<name>/http`.
+        slot: Its node.
+        listen: Address to bind for requests.
+    """
+
+    name: str
+    slot: int
+    listen: str
+
+    @property
+    def port(self) -> str:
+        """Name of the port for requests."""
+        return f"{self.name}/http"
 
 
 @dataclass(frozen=True)
@@ -45,14 +66,9 @@ class Frontend(Protocol):
         """Everything wrong with this frontend's part of the job."""
 
     def command(
-        self, job: JobConfig, listen: str, port_name: str, slot: int, workers: Sequence[Worker], programs: Programs
+        self, job: JobConfig, place: FrontendPlace, workers: Sequence[Worker], programs: Programs, ports: PortBook
     ) -> FrontendCommand:
-        """The command of one frontend.
-
-        Args:
-            listen: Address to bind.
-            port_name: Name of its port request.
-        """
+        """The command of one frontend; ports beside the one for requests are asked for in `ports`."""
 
 
 def owned_args(job: JobConfig, owned: Sequence[str]) -> list[Problem]:

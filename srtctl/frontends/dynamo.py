@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from srtctl.backends.base import engine_python
 from srtctl.backends.flags import canonical, to_argv
 from srtctl.errors import Problem
-from srtctl.frontends.base import FrontendCommand, owned_args
+from srtctl.frontends.base import FrontendCommand, FrontendPlace, owned_args
 from srtctl.plan.model import Probe, Worker
-from srtctl.plan.ports import address, port_token
+from srtctl.plan.ports import PortBook, address, port_token
 from srtctl.plan.programs import Programs
 from srtctl.schema import FrontendConfig, JobConfig
 
@@ -26,10 +26,10 @@ class DynamoFrontend:
         return owned_args(job, OWNED)
 
     def command(
-        self, job: JobConfig, listen: str, port_name: str, slot: int, workers: Sequence[Worker], programs: Programs
+        self, job: JobConfig, place: FrontendPlace, workers: Sequence[Worker], programs: Programs, ports: PortBook
     ) -> FrontendCommand:
         argv = [engine_python(job, programs, "dynamo_python"), "-m", "dynamo.frontend"]
-        argv += ["--http-host", listen, "--http-port", port_token(port_name)]
+        argv += ["--http-host", place.listen, "--http-port", port_token(place.port)]
         args = {canonical(name, {}): value for name, value in job.frontend.args.items()}
         # Its /health says "healthy" from the first moment: it proves the process, the census proves the rest.
-        return FrontendCommand((*argv, *to_argv(args)), {}, Probe("http", address(slot, port_name), "/health"))
+        return FrontendCommand((*argv, *to_argv(args)), {}, Probe("http", address(place.slot, place.port), "/health"))

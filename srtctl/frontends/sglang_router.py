@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from srtctl.backends.base import engine_python
 from srtctl.backends.flags import canonical, to_argv
 from srtctl.errors import Problem
-from srtctl.frontends.base import FrontendCommand, owned_args
+from srtctl.frontends.base import FrontendCommand, FrontendPlace, owned_args
 from srtctl.plan.model import Probe, Worker
-from srtctl.plan.ports import address, port_token
+from srtctl.plan.ports import ROUTER_METRICS, PortBook, address, host_token, port_token
 from srtctl.plan.programs import Programs
 from srtctl.schema import FrontendConfig, JobConfig
 
-OWNED = ("host", "port", "pd-disaggregation", "prefill", "decode", "worker-urls")
+OWNED = ("host", "port", "pd-disaggregation", "prefill", "decode", "worker-urls", "prometheus-host", "prometheus-port")
 
 
 class SglangRouter:
@@ -26,17 +26,22 @@ class SglangRouter:
         return owned_args(job, OWNED)
 
     def command(
-        self, job: JobConfig, listen: str, port_name: str, slot: int, workers: Sequence[Worker], programs: Programs
+        self, job: JobConfig, place: FrontendPlace, workers: Sequence[Worker], programs: Programs, ports: PortBook
     ) -> FrontendCommand:
         argv = [engine_python(job, programs, "sglang_python"), "-m", "sglang_router.launch_router"]
         argv += _worker_addresses(workers)
-        argv += ["--host", listen, "--port", port_token(port_name)]
+        argv += ["--host", place.listen, "--port", port_token(place.port)]
+        # Its metrics have a fixed port by default, which a second router on the same node would not get.
+        metrics = ports.request(f"{place.name}/metrics", place.slot, ROUTER_METRICS)
+        argv += ["--prometheus-host", host_token(place.slot), "--prometheus-port", metrics]
         args = {canonical(name, {}): value for name, value in job.frontend.args.items()}
         health = job.health_check
         # It gives up on workers that load weights for longer than this; ours is the deadline that counts.
         args.setdefault("worker-startup-timeout-secs", int(health.max_attempts * health.interval_seconds))
         # /health is 200 without a single worker; /readiness counts them.
-        return FrontendCommand((*argv, *to_argv(args)), {}, Probe("http", address(slot, port_name), "/readiness"))
+        return FrontendCommand(
+            (*argv, *to_argv(args)), {}, Probe("http", address(place.slot, place.port), "/readiness")
+        )
 
 
 def _worker_addresses(workers: Sequence[Worker]) -> list[str]:

@@ -11,6 +11,7 @@ from srtctl.backends.base import Backend, RankCommand, process_name
 from srtctl.benchmarks import BENCHMARKS
 from srtctl.benchmarks.base import ClientContext
 from srtctl.frontends import FRONTENDS, Frontend
+from srtctl.frontends.base import FrontendPlace
 from srtctl.frontends.nginx import PORT as NGINX_PORT
 from srtctl.frontends.nginx import nginx_file, nginx_process
 from srtctl.plan import environment, services
@@ -214,7 +215,8 @@ def _add_frontends(draft: _Draft) -> tuple[str, ...]:
         public = topology.nginx is None
         draft.ports.request(f"{name}/http", slot, PUBLIC if public else FRONTEND)
         listen = _listen(job, slot) if public else host_token(slot)
-        command = draft.frontend.command(job, listen, f"{name}/http", slot, topology.workers, draft.programs)
+        where = FrontendPlace(name, slot, listen)
+        command = draft.frontend.command(job, where, topology.workers, draft.programs, draft.ports)
         ours = environment.base(job) | dict(command.env)
         if draft.frontend.discovery:
             ours |= environment.dynamo(job, slot, topology.infra)
