@@ -77,8 +77,8 @@ def status_lines(found: SweepState) -> list[str]:
 
 
 def point_name(point: PointState) -> str:
-    """`point 3 [benchmark.isl=2048]`."""
-    overrides = " ".join(point.record.get("overrides") or ())
+    """`point 3 [benchmark.isl=2048]`: with what distinguishes it from the others."""
+    overrides = " ".join(point.differs_in)
     short = overrides if len(overrides) <= 80 else overrides[:77] + "..."
     return f"point {point.index}" + (f" [{short}]" if short else "")
 
@@ -138,7 +138,7 @@ def _allocation_block(found: SweepState, allocation: AllocationState) -> list[st
         parts.append(ready)
     if allocation.active and status.get("endpoint"):
         parts.append(f"http://{status['endpoint']}")
-    if allocation.detail and allocation.state in ("running", "queued", "unknown", "lost"):
+    if allocation.detail and allocation.state in ("running", "queued", "unknown"):
         parts.append(allocation.detail)
     text = [f"allocation {allocation.index}: {', '.join(parts)}"]
     if allocation.active:

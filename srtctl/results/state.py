@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from srtctl.orchestrator.liveness import State, liveness
@@ -45,7 +45,12 @@ class AllocationState:
 
 @dataclass(frozen=True)
 class PointState:
-    """One point; `live` is its entry in status.json while (or as far as) a run knows of it."""
+    """One point.
+
+    Attributes:
+        live: Its entry in status.json, as far as a run knows of it.
+        differs_in: The overrides that not every point of the sweep has.
+    """
 
     index: int
     state: str
@@ -53,6 +58,7 @@ class PointState:
     record: dict[str, Any]
     result: dict[str, Any] | None
     live: dict[str, Any] = field(default_factory=dict)
+    differs_in: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -75,11 +81,14 @@ class SweepState:
 
     @property
     def state(self) -> str:
-        """One word: the state of what is active, else the worst of the points'."""
+        """One word: the state of what is active, else `ok` when all points are, else the worst there is."""
+        ends = {allocation.state for allocation in self.allocations}
         for word in ("running", "unknown", "queued"):
-            if any(allocation.state == word for allocation in self.allocations):
+            if word in ends:
                 return word
         found = {point.state for point in self.points}
+        if not self.good:  # servers that failed before any point began
+            found |= ends - {"ok"}
         worst = ("lost", "failed", "invalid", "cancelled", "not_run", "not_submitted", "ok")
         return next((word for word in worst if word in found), "empty")
 
@@ -98,7 +107,14 @@ def read_state(sweep: SweepDir) -> SweepState:
     manifest = read_manifest(sweep)
     allocations = tuple(_allocation(sweep, record) for record in manifest.get("allocations") or ())
     by_index = {allocation.index: allocation for allocation in allocations}
-    points = tuple(_point(sweep, record, by_index.get(record.get("allocation"))) for record in manifest["points"])
+    common = set.intersection(*(set(record.get("overrides") or ()) for record in manifest["points"] or [{}]))
+    points = tuple(
+        replace(
+            _point(sweep, record, by_index.get(record.get("allocation"))),
+            differs_in=tuple(text for text in record.get("overrides") or () if text not in common),
+        )
+        for record in manifest["points"]
+    )
     return SweepState(sweep, manifest, allocations, points)
 
 
@@ -213,7 +229,8 @@ def _point(sweep: SweepDir, record: dict[str, Any], allocation: AllocationState 
             index, "pending" if allocation.state == "running" else allocation.state, "", record, None, live
         )
     if not live:
-        return PointState(index, allocation.state, allocation.detail, record, None)
+        state = allocation.state if allocation.state in ("cancelled", "not_submitted") else "not_run"
+        return PointState(index, state, str(allocation.status.get("reason") or allocation.detail), record, None)
     state = str(live.get("state")) if live.get("state") in ENDED else "not_run"
     return PointState(index, state, str(allocation.status.get("reason") or ""), record, None, live)
 

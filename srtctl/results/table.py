@@ -125,7 +125,7 @@ def as_csv(rows: Iterable[dict[str, Any]], columns: Sequence[str] | None) -> str
 
 
 def _csv_cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict, bool)) else value
 
 
 def _is_number(value: Any) -> bool:
