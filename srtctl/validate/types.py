@@ -225,10 +225,14 @@ def _keys_by_last_part() -> dict[str, list[str]]:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean …?` for a misspelt word, or an empty text."""
     names = list(known)
-    folded = {name.lower().replace("-", "_"): name for name in names}
-    exact = folded.get(word.lower().replace("-", "_"))
-    close = [exact] if exact else difflib.get_close_matches(word, names, n=3, cutoff=0.7)
+    exact = {_folded(name): name for name in names}.get(_folded(word))
+    # three letters are near to too much: fp3 is no misspelt fp32
+    close = [exact] if exact else difflib.get_close_matches(word, names, n=3, cutoff=0.7) if len(word) > 3 else []
     return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
 
 
 def _listed(names: Iterable[str]) -> str:

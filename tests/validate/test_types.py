@@ -89,6 +89,7 @@ def test_wrong_types(key: str, value: object, words: str) -> None:
         ("decode_workers", "did you mean resources.decode_workers?"),
         ("benchmark.num_warmup_multi", "did you mean num_warmup_mult"),
         ("xyzzy", ""),
+        ("nam", ""),
     ],
 )
 def test_unknown_keys_get_a_suggestion(key: str, hint: str) -> None:
