@@ -18,7 +18,7 @@ from srtctl.identity import ID_VERSION, config_id, deployment_id
 from srtctl.plan.build import build_plan, build_steps
 from srtctl.plan.model import Plan, PointSteps
 from srtctl.schema import JobConfig
-from srtctl.site import Site, SiteView
+from srtctl.site import Site, SiteView, is_relative_path
 from srtctl.validate import check, check_config, with_sources
 from srtctl.validate.types import build_partial_job
 
@@ -85,7 +85,7 @@ def _look_at(point: ComposedPoint, site: Site) -> tuple[JobConfig, SiteView, lis
     job, mistyped = build_partial_job(point.config)
     view, missing = site.view(job)
     if mistyped:
-        return job, view, check_config(point.config, facts=view.facts, sources=point.sources)
+        return job, view, [*check_config(point.config, facts=view.facts, sources=point.sources), *missing]
     return job, view, [*check(job, facts=view.facts, sources=point.sources), *missing]
 
 
@@ -127,10 +127,17 @@ def _finish(
 
 
 def _reappliable(config: Mapping[str, Any], view: SiteView) -> dict[str, Any]:
-    """The config with the mark that makes it complete, and the setup script beside it instead of far away."""
+    """The config with the mark that makes it complete, and nothing in it that depends on where it lies.
+
+    The setup script lies beside it, and relative paths of the model become absolute ones.
+    """
     mark = {"format": "resolved", "id_version": ID_VERSION, "version": __version__}
+    model = dict(config["model"])
+    for key, found in (("path", view.model_path), ("tokenizer_path", view.tokenizer_path)):
+        if is_relative_path(model[key], config["cluster"]["model_paths"]):
+            model[key] = found
     changed = {} if view.setup_script is None else {"setup_script": SETUP_SCRIPT}
-    return {"srtctl": mark, **config, **changed}
+    return {"srtctl": mark, **config, "model": model, **changed}
 
 
 def _summary(job: JobConfig) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,6 +108,12 @@ class Site:
                 job.cluster.tools, names, dynamo_version=job.dynamo.version, on_nodes=on_nodes
             )
         return self._programs[key]
+
+
+def is_relative_path(named: str | None, aliases: Mapping[str, str]) -> bool:
+    """True for a path that means something else in another directory; an alias, a built-in and a hub id don't."""
+    known = named is None or named in aliases or named in BUILTIN_MODELS or named.startswith(HUB)
+    return not known and not Path(str(named)).expanduser().is_absolute()
 
 
 def _read(path: Path) -> tuple[str | None, str]:

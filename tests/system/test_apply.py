@@ -22,13 +22,19 @@ def holding(user: User) -> None:
 
 
 def test_a_disaggregated_job_is_measured_through_nginx(user, quick):
-    workload = ["benchmark.isl=64", "benchmark.osl=16", "benchmark.concurrencies=[1,2]", "benchmark.num_prompts_mult=4"]
+    workload = [
+        "benchmark.isl=64",
+        "benchmark.osl=16",
+        "benchmark.concurrencies=[1,2]",
+        "benchmark.num_prompts_mult=4",
+        "benchmark.random_range_ratio=1",
+    ]
     done = user.srtctl("apply", "-f", str(quick), "benchmark=sa-bench", *workload, "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = user.json("results")["rows"]
     assert [row["concurrency"] for row in rows] == [1, 2]
-    assert all(row["valid"] and row["failed"] == 0 for row in rows)
-    assert [row["completed"] for row in rows] == [4, 8]
+    assert all(row["valid"] and row["requests_failed"] == 0 for row in rows)
+    assert [row["requests_completed"] for row in rows] == [4, 8]
     assert all(row["gpus"] == 2 and row["prefill_gpus"] == 1 and row["decode_gpus"] == 1 for row in rows)
     assert all(row["osl_mean"] == 16 for row in rows)
     status = user.status()
