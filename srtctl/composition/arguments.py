@@ -78,7 +78,7 @@ def opened(overrides: Iterable[str], is_open: Callable[[str], bool]) -> Iterator
     """
     for word in overrides:
         key = word.partition("=")[0]
-        marked = not word or word[0] in "+~" or "/" in key or "@" in key or key.startswith("hydra")
+        marked = not word or word[0] in "+~" or "/" in key or "@" in key or key.startswith(("hydra", "sweep."))
         yield word if marked or "." not in key or not is_open(key) else f"++{word}"
 
 

@@ -174,19 +174,6 @@ def _of_group(group: str, values: Sequence[Any], session: Session) -> list[Probl
 
 
 def _of_key(key: str, values: Sequence[Any]) -> list[Problem]:
-    from srtctl.composition.shape import empty_node
-
-    node = empty_node(key)
-    if node is not None:
-        return [
-            Problem(
-                "null-node",
-                f"{node} is null: it has to be given as a whole",
-                key=key,
-                hint=f"'{node}={{{key.removeprefix(node + '.')}: {values[0] if values else '...'}}}'",
-                source=_COMMAND_LINE,
-            )
-        ]
     problems: list[Problem] = []
     for value in values:
         config: Any = value

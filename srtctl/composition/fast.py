@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composition.ownership import GROUPS
@@ -25,6 +26,7 @@ Path = tuple[Any, ...]
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\}")
 _NOT_TEXT = frozenset({"true", "false", "null", "nan", "inf"})
 
 
@@ -66,8 +68,9 @@ class Base:
         self._config = config
         self._live: DictConfig | None = None
         self._applied: dict[str, str] = {}
-        self._values: dict[str, Any] = {}
-        self._dependents: list[Path] | None = None
+        self._memory: dict[tuple[Any, ...], Any] = {}
+        self._references: dict[Path, tuple[str, ...] | None] | None = None
+        self._plans: dict[tuple[str, ...], _Plan | None] = {}
         self.plain = to_plain(config)
         self.choices = choices_of(config)
         self.types: dict[str, type] = {}
@@ -82,53 +85,99 @@ class Base:
         """
         if not texts:
             return self.plain
-        changes: list[tuple[Path, Any]] = []
-        for text in texts:
-            key = text.partition("=")[0]
-            path = tuple(key.lstrip("+").split("."))
-            if not self._reachable(path):
-                return None
-            changes.append((path, self._value(key, path, text)))
-        for path in self._interpolated(changes):
-            changes.append((path, _read(self._live, path)))
+        keys = tuple(text.partition("=")[0] for text in texts)
+        if keys not in self._plans:
+            self._plans[keys] = self._plan(keys)
+        plan = self._plans[keys]
+        if plan is None:
+            return None
+        changes = [
+            (path, self._remembered((path, text), path, texts)) for path, text in zip(plan.paths, texts, strict=True)
+        ]
+        for path, parts in plan.dependents:
+            memory = None if parts is None else (path, *(texts[part] for part in parts))
+            changes.append((path, self._remembered(memory, path, texts)))
         return _changed(self.plain, changes)
+
+    def _plan(self, keys: tuple[str, ...]) -> _Plan | None:
+        """What has to be read again when `keys` are overridden; None where that can't be said."""
+        paths = [tuple(key.lstrip("+").split(".")) for key in keys]
+        if not all(self._reachable(path) for path in paths):
+            return None
+        if self._references is None:
+            self._references = dict(_find_references(_unresolved(self._config), ()))
+        names = {".".join(path): number for number, path in enumerate(paths)}
+        dependents: list[tuple[Path, tuple[int, ...] | None]] = []
+        for path, referred in self._references.items():
+            if any(path[: len(own)] == own for own in paths):
+                continue  # overridden itself
+            if referred is None or not all(self._is_settled(name, names) for name in referred):
+                dependents.append((path, None))
+            else:
+                dependents.append((path, tuple(names[name] for name in referred if name in names)))
+        return _Plan(tuple(paths), tuple(dependents))
+
+    def _is_settled(self, name: str, overridden: Mapping[str, int]) -> bool:
+        """Whether the value at `name` depends on the override of `name` alone, or on none."""
+        if name in overridden:
+            return True
+        path = name.split(".")
+        others = [*(other.split(".") for other in overridden), *(list(map(str, p)) for p in self._references or {})]
+        return not any(_overlap(path, other) for other in others)
 
     def _reachable(self, path: Path) -> bool:
         """All parents are mappings of this config's own (no lists, nothing that is referred to)."""
         from omegaconf import DictConfig, OmegaConf
 
-        node: Any = self._live if self._live is not None else self._config
+        node: Any = self._config
         for part in path[:-1]:
             if not isinstance(node, DictConfig) or part not in node or OmegaConf.is_interpolation(node, part):
                 return False
             node = node[part]
         return isinstance(node, DictConfig)
 
-    def _value(self, key: str, path: Path, text: str) -> Any:
-        """What the override leaves at `path`, converted to the type that the schema wants."""
+    def _remembered(self, memory: tuple[Any, ...] | None, path: Path, texts: Sequence[str]) -> Any:
+        """The value at `path` of the point with the overrides `texts`, converted as the schema wants it.
+
+        Args:
+            memory: What the value depends on; None when it has to be read each time.
+            path: Which value.
+            texts: The overrides.
+        """
+        if memory is not None and memory in self._memory:
+            return self._memory[memory]
+        self._bring_up(texts)
+        value = _read(self._live, path)
+        if memory is not None:
+            self._memory[memory] = value
+        return value
+
+    def _bring_up(self, texts: Sequence[str]) -> None:
+        """Make the typed config that of the point with the overrides `texts`."""
         from omegaconf import OmegaConf
 
         if self._live is None:
             self._live = copy.deepcopy(self._config)
-        needed = text not in self._values or bool(self._dependents_of_config())
-        if needed and self._applied.get(key) != text:
-            self._applied.pop(key, None)
-            force = key.startswith("++")
-            OmegaConf.update(self._live, key.lstrip("+"), parse_value(text), merge=True, force_add=force)
-            self._applied[key] = text
-        if text not in self._values:
-            self._values[text] = _read(self._live, path)
-        return self._values[text]
+        for text in texts:
+            key = text.partition("=")[0]
+            if self._applied.get(key) != text:
+                self._applied.pop(key, None)
+                force = key.startswith("++")
+                OmegaConf.update(self._live, key.lstrip("+"), parse_value(text), merge=True, force_add=force)
+                self._applied[key] = text
 
-    def _dependents_of_config(self) -> list[Path]:
-        """Paths of values that refer to others."""
-        if self._dependents is None:
-            self._dependents = list(_find_references(_unresolved(self._config), ()))
-        return self._dependents
 
-    def _interpolated(self, changes: Sequence[tuple[Path, Any]]) -> list[Path]:
-        overridden = [path for path, _ in changes]
-        return [path for path in self._dependents_of_config() if not any(path[: len(o)] == o for o in overridden)]
+@dataclass(frozen=True)
+class _Plan:
+    """What overriding certain keys changes.
+
+    Attributes:
+        paths: The overridden ones.
+        dependents: Those that refer to others, with the numbers of the overrides that they depend on; None: unknown.
+    """
+
+    paths: tuple[Path, ...]
+    dependents: tuple[tuple[Path, tuple[int, ...] | None], ...]
 
 
 def parse_value(text: str) -> Any:
@@ -187,10 +236,13 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
     return found
 
 
-def _find_references(value: Any, path: Path) -> Iterator[Path]:
+def _find_references(value: Any, path: Path) -> Iterator[tuple[Path, tuple[str, ...] | None]]:
+    """Paths of values that refer to others, with the keys they name; None where that takes more than reading them."""
     if isinstance(value, str):
         if "${" in value:
-            yield path
+            names = _REFERENCE.findall(value)
+            simple = value.count("${") == len(names) and "\\" not in value
+            yield path, tuple(names) if simple else None
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _find_references(inner, (*path, key))

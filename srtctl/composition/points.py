@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from srtctl.composed import ComposedPoint, Sources
 from srtctl.composition import explain
 from srtctl.composition.fast import Base, cannot_be_fast
+from srtctl.composition.session import NODES_GROUP
 from srtctl.composition.sources import SourceTable
 from srtctl.errors import Problem, SrtctlError, merge_points
 
@@ -62,10 +63,23 @@ def compose(
         try:
             points.append(maker.point(index, texts))
         except Exception as error:
-            problems += [replace(problem, points=(index,)) for problem in explain.translate(error, session)]
+            found = explain.explain(error, session, texts).problems
+            problems += [replace(problem, points=(index,)) for problem in found]
+    if not points and not problems:
+        problems = [_empty(axis) for axis in axes if not axis.texts]
     if problems:
         raise SrtctlError(merge_points(problems, len(points) + len({i for p in problems for i in p.points})))
     return points
+
+
+def _empty(axis: Axis) -> Problem:
+    return Problem(
+        "empty-sweep",
+        "the sweep has no values",
+        key=axis.key,
+        hint="a glob names options of the group; a range ends before its stop",
+        source="command line",
+    )
 
 
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> list[Axis]:
@@ -77,7 +91,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> list[Axis]:
     axes: dict[str, Axis] = {}
     for override in parsed:
         key = override.get_key_element()
-        axes[key] = _axis(override, key, groups)
+        axes[key.removeprefix("++")] = _axis(override, key, groups)
     return list(axes.values())
 
 
@@ -163,7 +177,7 @@ def make_point(
     recipe = session.recipe
     return ComposedPoint(
         index=index,
-        overrides=tuple(texts),
+        overrides=tuple(text for text in texts if not text.startswith(f"+{NODES_GROUP}=")),
         config=config,
         sources=sources,
         choices=choices,

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint
-from srtctl.composition.registration import conf_directory, register, user_directories, version_base
+from srtctl.composition.registration import PROVIDER, conf_directory, register, user_directories, version_base
 
 if TYPE_CHECKING:
     from srtctl.composition.recipes import Recipe
+
+
+NODES_GROUP = "srtctl_nodes"
 
 
 @dataclass
@@ -60,7 +63,7 @@ def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], 
     import hydra
 
     register()
-    words = [*overrides, *_search_path(overrides)]
+    words = [*overrides, *_search_path(overrides), *_made_nodes(overrides)]
     config_name = "config"
     if session.recipe is not None:
         config_name = session.recipe.store()
@@ -71,6 +74,7 @@ def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], 
         stack.enter_context(_set_current(session))
         stack.enter_context(_argv([*words, *flags]))
         stack.enter_context(_raised_not_printed())
+        stack.enter_context(_store_is_shared())
         if sweep:
             stack.enter_context(_mode_is_known())
         main()
@@ -81,6 +85,25 @@ def _foreign_task(config: Any) -> None:
     from srtctl.composition.explain import foreign_launcher
 
     raise foreign_launcher("")
+
+
+def _made_nodes(overrides: Sequence[str]) -> list[str]:
+    """Make the nodes that overrides go into and that are null, such as `profiling.prefill`: OmegaConf can't."""
+    from hydra.core.config_store import ConfigStore
+
+    from srtctl.composition.shape import nullable_node
+    from srtctl.composition.sweeping import set_path
+
+    made: dict[str, Any] = {}
+    for word in overrides:
+        key, _, value = word.partition("=")
+        node = nullable_node(key.lstrip("+")) if "." in key else None
+        if node is not None and (node != key or "{" in value):
+            set_path(made, node, {})
+    if not made:
+        return []
+    ConfigStore.instance().store(group=NODES_GROUP, name="made", node=made, package="_global_", provider=PROVIDER)
+    return [f"+{NODES_GROUP}=made"]
 
 
 def _search_path(overrides: Sequence[str]) -> list[str]:
@@ -122,6 +145,23 @@ def _raised_not_printed() -> Iterator[None]:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _store_is_shared() -> Iterator[None]:
+    """Spare Hydra copying the whole ConfigStore twice for each composition.
+
+    It copies its list of sources, and the store hangs on one of them; what it loads from there it copies once more
+    anyway.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    vars(store)["__deepcopy__"] = lambda memo: store
+    try:
+        yield
+    finally:
+        vars(store).pop("__deepcopy__", None)
 
 
 @contextmanager

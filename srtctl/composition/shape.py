@@ -46,10 +46,10 @@ def takes_list(key: str) -> bool:
     return any(kind.name == "list" or (kind.name == "any" and not opened) for kind, opened in kinds_of(key))
 
 
-def empty_node(key: str) -> str | None:
+def nullable_node(key: str) -> str | None:
     """The part of `key` that is a node which may be null, such as `profiling.prefill`."""
     parts = key.split(".")
-    for depth in range(1, len(parts)):
+    for depth in range(1, len(parts) + 1):
         parent = ".".join(parts[:depth])
         if any(kind.node is not None and kind.optional for kind, _ in kinds_of(parent)):
             return parent
