@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from srtctl.errors import Problem, Severity, SrtctlError, errors_of
-from srtctl.plan.demand import demands, gpus_per_node, is_disaggregated
+from srtctl.plan.demand import SHORT, demands, gpus_per_node, is_disaggregated
 from srtctl.plan.model import Slot, Worker
 from srtctl.plan.packing import Demand, DoesNotFitError, nodes_needed, pack
 from srtctl.schema import JobConfig
@@ -225,6 +225,9 @@ def _does_not_fit(job: JobConfig, wanted: Sequence[Demand], sizes: Sequence[int]
     whole = "" if gpus > there * per_node else "; GPUs of one worker lie on one node, or fill whole nodes"
     reserved = _reserve(job, sizes).total - there
     hint = f"this needs at least {need + reserved} nodes" + (f" ({reserved} of them reserved)" if reserved else "")
+    keys = [f"resources.{SHORT[demand.role]}_nodes" for demand in wanted if demand.nodes is not None]
+    if keys:
+        hint += f"; with {' and '.join(keys)} set to null their number follows from the workers"
     return Problem("placement", text + whole, "resources", allowed=f"at least {need} nodes for workers", hint=hint)
 
 
