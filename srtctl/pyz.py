@@ -13,7 +13,11 @@ PACKAGE = Path(__file__).parent
 FILES = ("__init__.py", "errors.py", "rundir.py", "plan/__init__.py", "plan/model.py", "plan/programs.py")
 PACKAGES = ("benchmarks", "orchestrator", "schema")
 
-MAIN = """import sys
+MAIN = """import signal
+import sys
+
+# A stop that is asked for while the modules load is kept until there is somebody to handle it.
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
 from srtctl.orchestrator.main import main
 

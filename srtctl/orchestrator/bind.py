@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +48,20 @@ class Bound:
         nodes: Slot -> machine.
         ports: Port name -> number.
         scratch: Private directory on the local disk; each slot has one below it.
+
+    Raises:
+        ValueError: A file holds a token that nobody defined.
+        OSError: No port is left, or a file can't be written.
     """
 
-    def __init__(self, plan: Plan, nodes: Iterable[Node], book: PortBook, allocation: Path, attempt: Path):
+    def __init__(
+        self, plan: Plan, nodes: Iterable[Node], book: PortBook, allocation: Path, attempt: Path, scratch: Path
+    ):
         self.plan = plan
         self.nodes = {node.slot: node for node in nodes}
         self.allocation = allocation
         self.attempt = attempt
-        self.scratch = Path(tempfile.mkdtemp(prefix="srtctl-"))
+        self.scratch = scratch
         self._book = book
         self.ports = {request.name: book.take(request) for request in plan.ports}
         for slot in self.nodes:

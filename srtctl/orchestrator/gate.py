@@ -12,13 +12,14 @@ from srtctl.orchestrator.probes import Look
 from srtctl.orchestrator.state import State
 from srtctl.orchestrator.supervisor import RunOver
 from srtctl.orchestrator.versions import PREFIX, VersionChecks, distinct
+from srtctl.plan.model import tokens_in
 
 CENSUS_INTERVAL_S = 0.05
 CANARY_RETRY_S = 15.0  # an answered error may pass: a model card arrives shortly after its workers
 VERSION_WAIT_S = 15.0
 
 
-def bring_up(context: Context) -> VersionChecks:
+def bring_up(context: Context, checks: VersionChecks) -> None:
     """Start all servers and wait until a real request is answered.
 
     Raises:
@@ -27,7 +28,6 @@ def bring_up(context: Context) -> VersionChecks:
     supervisor, report, clock = context.supervisor, context.report, context.clock
     begun = clock.now()
     deadline = begun + context.plan.budgets.ready_s
-    checks = VersionChecks(supervisor, clock)
     for process in distinct(context.plan.processes):
         checks.start(*context.version_spawn(process, PREFIX + process.name))
     supervisor.add(context.plan.processes, lambda slot: context.bound.nodes[slot].host)
@@ -44,7 +44,6 @@ def bring_up(context: Context) -> VersionChecks:
     _canary(context, deadline)
     report.timing("first_answer_s", clock.now() - begun)
     supervisor.wait(lambda: checks.done, clock.now() + VERSION_WAIT_S)
-    return checks
 
 
 def take_census(context: Context, deadline: float) -> None:
@@ -69,7 +68,7 @@ def take_census(context: Context, deadline: float) -> None:
     if not complete:
         number, key = next((n, k) for n, k in enumerate(looks) if k not in findings or not findings[k].ready)
         text = findings[key].text if key in findings else "no answer"
-        _give_up(context, f"frontend{number}", f"the workers are not all registered: {text}")
+        _give_up(context, _owner(wanted.frontends[number]), f"the workers are not all registered: {text}")
 
 
 def census_now(context: Context) -> bool:
@@ -108,13 +107,16 @@ def _canary(context: Context, deadline: float) -> None:
         refused_since = refused_since or begun
         if wrong is None or clock.now() > min(deadline, refused_since + CANARY_RETRY_S):
             _give_up(
-                context, _entrance(context), f"the canary request was not answered: {wrong or 'no answer in time'}"
+                context,
+                _owner(context.plan.endpoint),
+                f"the canary request was not answered: {wrong or 'no answer in time'}",
             )
         context.supervisor.wait(lambda: False, clock.now() + 0.2)
 
 
-def _entrance(context: Context) -> str:
-    return context.plan.public_port.partition("/")[0]
+def _owner(address: str) -> str:
+    """The process whose port an address names."""
+    return next((name.partition("/")[0] for kind, name in tokens_in(address) if kind == "port"), address)
 
 
 def _all_up(context: Context) -> bool:

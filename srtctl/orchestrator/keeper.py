@@ -175,6 +175,7 @@ def fork_keeper() -> tuple[int, socket.socket]:
         os.setsid()  # a Ctrl-C in the terminal is the orchestrator's business
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # children would inherit what is blocked
         proctree.become_subreaper()
         proctree.set_name("srtctl-keeper")
         Keeper(theirs).run()

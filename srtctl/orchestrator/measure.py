@@ -103,7 +103,7 @@ class Measurer:
         }
         assert point.attempt is not None
         rundir.write_json(point.attempt.result, result)
-        point.record.update(state=state, measurement=None)
+        point.record.update(state=state, measurement=None, reason=result["reason"])
         self._report.event("point_done", point=point.record["dir"], state=state)
         self._report.say(f"{point.record['dir']}: {state}" + (f" ({reasons[0]})" if reasons else ""))
         self._report.flush(force=True)
@@ -151,8 +151,8 @@ class Measurer:
             self._report.timing("client_start_s", self._clock.wall() - context.last_ready_at)
         rundir.write_json(directory / STEP_RECORD, {"started_at": self._clock.wall()})
         rate = progress.Rate()
-        frontends = context.frontends()
-        look = context.look("progress", lambda: progress.scrape(frontends), SCRAPE_INTERVAL_S)
+        rundir.write_json(directory / "step.json", {"started_at": self._clock.wall()})
+        look = context.look("progress", self._follower(step, directory), SCRAPE_INTERVAL_S)
         supervisor.add([client], lambda slot: context.bound.nodes[slot].host)
         managed = supervisor.managed[CLIENT]
         deadline = None if step.timeout_s is None else self._clock.now() + step.timeout_s
@@ -167,12 +167,21 @@ class Measurer:
             look.stop()
         if not in_time:
             self._end_client()
-            return f"the client was still running after {step.timeout_s:g} s and was stopped"
+            return f"client: still running after {step.timeout_s:g} s, so it was stopped"
         if managed.state is State.EXITED:
             return ""
         hint = how_to_get("client") if managed.exit_code == 127 and "could not be started" not in managed.fault else ""
         tail = reporting.log_tail(context.client.log, 5)
-        return f"the client {managed.fault}{hint}" + (f"; it wrote: {' | '.join(tail)}" if tail else "")
+        return f"client: {managed.fault}{hint}" + (f"; it wrote: {' | '.join(tail)}" if tail else "")
+
+    def _follower(self, step: Step, directory: Path) -> progress.Follower:
+        benchmark = BENCHMARKS.get(step.benchmark)
+        state: dict[str, int] = {}
+
+        def own() -> int | None:
+            return benchmark.progress(directory, step, state) if benchmark else None
+
+        return progress.Follower(own, self._context.frontends())
 
     def _end_client(self) -> None:
         supervisor = self._supervisor
@@ -188,7 +197,7 @@ class Measurer:
         if counters is None or counters.done is None:
             return
         rate.add(self._clock.now(), counters.done)
-        point.record.update(done_requests=rate.done, rate_per_s=rate.per_s, in_flight=counters.in_flight)
+        point.record.update(done_requests=int(counters.done), rate_per_s=rate.per_s, in_flight=counters.in_flight)
         self._report.changed()
 
     def _read(self, point: Point, step: Step, directory: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from srtctl.orchestrator import probes
@@ -56,24 +56,44 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+class Follower:
+    """Looks at one measurement again and again: the client's own files if they tell, else the frontends' counters.
+
+    Args:
+        own: What the benchmark says about the client's files: requests done so far, or None.
+        frontends: `host:port` of each.
+    """
+
+    def __init__(self, own: Callable[[], int | None], frontends: Sequence[str]):
+        self._own = own
+        self._frontends = frontends
+        self._base: float | None = None
+
+    def __call__(self) -> Counters:
+        """Requests done since the measurement began (warm-up included where only frontends can tell), and in flight."""
+        seen = scrape(self._frontends)
+        try:
+            own = self._own()
+        except (OSError, ValueError, KeyError):
+            own = None  # a line half written
+        if own is not None:
+            return Counters(own, seen.in_flight)
+        if seen.done is None:
+            return seen
+        self._base = seen.done if self._base is None else self._base
+        return Counters(seen.done - self._base, seen.in_flight)
+
+
 class Rate:
-    """Requests per second over the last seconds, counted from the first reading on."""
+    """Requests per second over the last seconds."""
 
     def __init__(self) -> None:
         self._readings: deque[tuple[float, float]] = deque()
-        self._base: float | None = None
 
     def add(self, at: float, done: float) -> None:
-        if self._base is None:
-            self._base = done
         self._readings.append((at, done))
         while self._readings[0][0] < at - WINDOW_S:
             self._readings.popleft()
-
-    @property
-    def done(self) -> int:
-        """Requests since the first reading."""
-        return int(self._readings[-1][1] - (self._base or 0.0)) if self._readings else 0
 
     @property
     def per_s(self) -> float | None:

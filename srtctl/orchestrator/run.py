@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from srtctl.plan.model import Plan, PointSteps, from_json
 
 DONE_STATES = ("ok", "invalid")
 STOP_POLL_S = 0.1
+LONGEST_TEMPORARY = 30  # bytes; where TMPDIR is longer than this, the short one is used
+SHORT_TEMPORARY = "/tmp"  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,10 @@ def run(inputs: Inputs, starter: LocalStarter) -> int:
 
     `starter` must have been made before any thread existed.
     """
+    inbox = QueueInbox()
+    previous = _catch_signals(inbox)
     clock = Clock()
-    number = next_attempt(inputs.allocation.path)
-    attempt = inputs.allocation.attempt(number)
+    attempt = inputs.allocation.attempt(next_attempt(inputs.allocation.path))
     attempt.logs.mkdir()
     lock = os.open(attempt.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -90,19 +94,28 @@ def run(inputs: Inputs, starter: LocalStarter) -> int:
     points = [_point(directory, steps) for directory, steps in inputs.points]
     report.data["points"] = [point.record for point in points]
     report.flush(force=True)
-    outcome = _Outcome()
+    outcome = Outcome()
     book = PortBook(seed=os.getpid())
+    scratch = _scratch_directory()
     try:
+        starter.clean(scratch)
         with _guard(outcome, report):
-            _run(inputs, attempt, starter, report, clock, book, points, outcome)
+            nodes = local_nodes(inputs.plan)
+            bound = Bound(inputs.plan, nodes, book, inputs.allocation.path, attempt.path, scratch)
+            base = environment.base_environment(os.environ, inputs.plan)
+            context = Context(inputs.plan, inputs.allocation, inputs.sweep, attempt, bound, report, clock, inbox, base)
+            _serve(context, inputs, starter, points, outcome)
         return _conclude(report, points, outcome)
     finally:
         starter.close()
         book.close()
+        shutil.rmtree(scratch, ignore_errors=True)
         os.close(lock)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-class _Outcome:
+class Outcome:
     """What the run has come to; the first word counts."""
 
     def __init__(self) -> None:
@@ -116,7 +129,7 @@ class _Outcome:
 
 
 @contextlib.contextmanager
-def _guard(outcome: _Outcome, report: Report) -> Iterator[None]:
+def _guard(outcome: Outcome, report: Report) -> Iterator[None]:
     """Turn the end of a run into its outcome; a fault of our own is a failed run, not a traceback and orphans."""
     try:
         yield
@@ -130,53 +143,41 @@ def _guard(outcome: _Outcome, report: Report) -> Iterator[None]:
         report.event("internal_error", text=traceback.format_exc())
 
 
-def _run(
-    inputs: Inputs,
-    attempt: rundir.AttemptDir,
-    starter: LocalStarter,
-    report: Report,
-    clock: Clock,
-    book: PortBook,
-    points: list[Point],
-    outcome: _Outcome,
-) -> None:
-    plan = inputs.plan
-    bound = Bound(plan, local_nodes(plan), book, inputs.allocation.path, attempt.path)
-    starter.clean(bound.scratch)
-    inbox = QueueInbox()
-    base = environment.base_environment(os.environ, plan)
-    context = Context(plan, inputs.allocation, inputs.sweep, attempt, bound, report, clock, inbox, base)
-    prober = Prober(inbox, clock)
-    hooks = Hooks(context.spawn, bound.rebind, _stop_watch(inputs, clock))
-    supervisor = context.supervisor = Supervisor(starter, inbox, report, clock, prober, hooks)
-    for name in environment.missing_variables(os.environ, plan):
+def _serve(context: Context, inputs: Inputs, starter: LocalStarter, points: list[Point], outcome: Outcome) -> None:
+    """Start the servers, measure, and stop whatever was started, however it ends."""
+    report, clock = context.report, context.clock
+    prober = Prober(context.inbox, clock)
+    hooks = Hooks(context.spawn, context.bound.rebind, _stop_watch(inputs, clock))
+    supervisor = context.supervisor = Supervisor(starter, context.inbox, report, clock, prober, hooks)
+    for name in environment.missing_variables(os.environ, context.plan):
         report.warn(f"pass_environment: {name} is not set here")
-    previous = _catch_signals(inbox)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    starter.listen(inbox)
+    starter.listen(context.inbox)
     report.timing("bind_s", clock.wall() - report.data["started_at"])
-    checks: VersionChecks | None = None
+    checks = VersionChecks(supervisor, clock)
     try:
         with _guard(outcome, report):
-            checks = gate.bring_up(context)
+            gate.bring_up(context, checks)
             Measurer(context, points).run()
             supervisor.settle()
     finally:
         prober.cancel_all()
         _stop(context)
         _write_environment(context, checks)
-        shutil.rmtree(bound.scratch, ignore_errors=True)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _catch_signals(inbox: QueueInbox) -> dict[int, Any]:
-    """Signals that ask for a stop become events; returns the handlers that were there before."""
+    """Signals that ask for a stop become events; returns the handlers that were there before.
+
+    `__main__` has held them back until now.
+    """
 
     def put(number: int, _: object) -> None:
         inbox.put(SignalSeen(number))
 
-    return {number: signal.signal(number, put) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous: dict[int, Any] = {number: signal.signal(number, put) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, previous)
+    return previous
 
 
 def _stop(context: Context) -> None:
@@ -229,11 +230,13 @@ def _point(directory: rundir.PointDir, steps: PointSteps) -> Point:
         "done_requests": None,
         "expected_requests": None,
         "rate_per_s": None,
+        "in_flight": None,
+        "reason": None,
     }
     return Point(directory, steps, record)
 
 
-def _conclude(report: Report, points: list[Point], outcome: _Outcome) -> int:
+def _conclude(report: Report, points: list[Point], outcome: Outcome) -> int:
     """Write the last status; returns the exit code."""
     pending = [point.record for point in points if point.record["state"] in ("pending", "running")]
     for record in pending:
@@ -242,7 +245,9 @@ def _conclude(report: Report, points: list[Point], outcome: _Outcome) -> int:
     held = outcome.text == "cancelled" and not bad and bool(points)  # `manual` ends by being stopped
     if held or not outcome.text:
         outcome.text = "failed" if bad else "ok"
-        outcome.reason = ", ".join(f"{r['dir']} is {r['state']}" for r in bad[:5])
+        outcome.reason = "; ".join(
+            f"{r['dir']} is {r['state']}" + (f": {r['reason']}" if r["reason"] else "") for r in bad[:3]
+        )
     report.data.update(
         outcome=outcome.text,
         reason=outcome.reason or None,
@@ -254,14 +259,28 @@ def _conclude(report: Report, points: list[Point], outcome: _Outcome) -> int:
     return 0 if outcome.text == "ok" else 1
 
 
-def _write_environment(context: Context, checks: VersionChecks | None) -> None:
+def _why(record: dict[str, Any]) -> str:
+    text = f"{record['dir']} is {record['state']}"
+    return f"{text}: {record['reason']}" if record["reason"] else text
+
+
+def _write_environment(context: Context, checks: VersionChecks) -> None:
     found = {
         "schema_version": 1,
         "machine": environment.describe_machine(),
         "nodes": {f"slot{slot}": {"host": n.host, "address": n.address} for slot, n in context.bound.nodes.items()},
-        "versions": checks.found if checks else {},
+        "versions": checks.found,
         "ports": context.bound.ports,
         "planned": dict(context.plan.provenance),
     }
     with contextlib.suppress(OSError):
         rundir.write_json(context.attempt.environment, found)
+
+
+def _scratch_directory() -> Path:
+    """A new private directory with a short path: the client puts Unix sockets into it, whose whole path, some 80
+    characters longer, must stay under 108 bytes, or it can't start."""
+    base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > LONGEST_TEMPORARY and os.access(SHORT_TEMPORARY, os.W_OK | os.X_OK):
+        base = SHORT_TEMPORARY
+    return Path(tempfile.mkdtemp(prefix="srtctl-", dir=base))

@@ -99,10 +99,10 @@ class Supervisor:
             RunOver: The run is decided.
         """
         while True:
-            self._start_what_can()
             self._check()
             if done():
                 return True
+            self._start_what_can()
             now = self.clock.now()
             if deadline is not None and now >= deadline:
                 return False

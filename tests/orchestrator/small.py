@@ -14,7 +14,8 @@ import http.server, json, signal, sys
 class H(http.server.BaseHTTPRequestHandler):
     def log_message(self, *a): pass
     def send(self, text, kind="application/json"):
-        self.send_response(200); self.send_header("Content-Type", kind); self.end_headers(); self.wfile.write(text.encode())
+        self.send_response(200); self.send_header("Content-Type", kind); self.end_headers()
+        self.wfile.write(text.encode())
     def do_GET(self):
         if self.path == "/v1/models": self.send(json.dumps({"data": [{"id": "tiny"}]}))
         else: self.send(json.dumps({"status": "ok"}))

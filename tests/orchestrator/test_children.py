@@ -1,4 +1,4 @@
-"""Real tiny children: order of start and stop, those that don't listen, those that hide, and what goes wrong at the start."""
+"""Real tiny children: order of start and stop, those that don't listen, those that hide, and every wrong start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from srtctl import rundir
 from srtctl.orchestrator import proctree
 from srtctl.orchestrator.liveness import State, liveness
-from srtctl.plan.model import Budgets, PointSteps, Step
+from srtctl.plan.model import Budgets, PointSteps, RenderedFile, Step
 
 from .small import BREEDER, IGNORES_TERM, SLEEPER, python, server, small_plan
 from .stack import PYTHON, Running, all_gone, custom_step, point, port, write_allocation
@@ -35,10 +35,7 @@ HOLD = Step("manual", "manual", hold=True)
 
 
 def measuring(status: dict) -> bool:
-    return any(
-        p["name"] == "client" and p["state"] == "READY" or p["role"] == "client" and p["pid"]
-        for p in status["processes"]
-    )
+    return any(p["name"] == "client" and p["pid"] and not p["exited_at"] for p in status["processes"])
 
 
 def events(run: Running, kind: str) -> list[dict]:
@@ -51,8 +48,9 @@ def test_ok(tmp_path: Path, start: Start) -> None:
     status = run.status()
     assert (status["outcome"], status["reason"], status["root_cause"]) == ("ok", None, None)
     assert set(status) >= {
-        "schema_version", "phase", "outcome", "reason", "root_cause", "pid", "pid_start", "boot_id", "host", "started_at",
-        "updated_at", "ended_at", "endpoint", "endpoints", "processes", "ready", "points", "timings", "warnings",
+        "schema_version", "phase", "outcome", "reason", "root_cause", "pid", "pid_start", "boot_id", "host",
+        "started_at", "updated_at", "ended_at", "endpoint", "endpoints", "processes", "ready", "points",
+        "timings", "warnings",
     }  # fmt: skip
     assert liveness(run.attempt).state is State.ENDED
     assert run.status()["timings"]["stop_s"] < 3.0
@@ -125,6 +123,40 @@ def test_stop_keeps_what_was_measured(tmp_path: Path, start: Start, how: str) ->
     assert all_gone(pids) == []
 
 
+def test_stop_in_the_first_moment(tmp_path: Path, start: Start) -> None:
+    """A signal that comes while the modules are still loading is not lost, and says what the outcome is."""
+    run = start(write_allocation(tmp_path, small_plan(), [point(client(LONG))]))
+    deadline = time.monotonic() + 5
+    while (blocked := mask_of(run.process.pid)) == 0 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert blocked & 1 << (signal.SIGTERM - 1)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.wait(10) == 1
+    assert (run.status()["outcome"], run.status()["points"][0]["state"]) == ("cancelled", "not_run")
+
+
+def mask_of(pid: int) -> int:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("SigBlk:")[2].split()[0], 16)
+
+
+def test_stop_asked_before_it_began(tmp_path: Path, start: Start) -> None:
+    allocation = write_allocation(tmp_path, small_plan(), [point(client())])
+    allocation.stop.touch()
+    run = start(allocation)
+    assert run.wait(10) == 1
+    assert run.status()["outcome"] == "cancelled"
+    assert not events(run, "process_started")
+
+
+def test_token_that_nobody_defined(tmp_path: Path, start: Start) -> None:
+    plan = small_plan(files=(RenderedFile("x.conf", "@port:ghost/http@"),))
+    run = start(write_allocation(tmp_path, plan, [point(client())]))
+    assert run.wait(10) == 1
+    assert "@port:ghost/http@" in run.status()["reason"]
+    assert run.status()["phase"] == "done"
+
+
 def test_second_run_measures_only_what_is_missing(tmp_path: Path, start: Start) -> None:
     allocation = write_allocation(tmp_path, small_plan(), [point(client()), point(client(LONG))])
     run = start(allocation)
@@ -188,7 +220,8 @@ def test_loss_of_the_keeper(tmp_path: Path, start: Start) -> None:
 def test_port_taken_by_another_at_its_start(tmp_path: Path, start: Start) -> None:
     """The number was free at bind and is taken by the time the server wants it: the process says so and leaves."""
     # It fails the first time as servers do, and only then.
-    script = "import os, sys, time\nif not os.path.exists('tried'):\n open('tried', 'w'); sys.exit('Error: [Errno 98] Address already in use')\n"
+    script = "import os, sys, time\nif not os.path.exists('tried'):\n"
+    script += " open('tried', 'w').write(sys.argv[1]); sys.exit('Error: [Errno 98] Address already in use')\n"
     script += "open('ports', 'a').write(sys.argv[1] + '\\n'); time.sleep(600)"
     names = "import sys, time; open('knows', 'a').write(sys.argv[1] + '\\n'); time.sleep(600)"
     plan = small_plan(
@@ -199,10 +232,11 @@ def test_port_taken_by_another_at_its_start(tmp_path: Path, start: Start) -> Non
     )
     run = start(write_allocation(tmp_path, plan, [point(client("import time; time.sleep(0.5)"))]))
     assert run.wait() == 0, run.log()
-    known = (run.attempt.path / "knows").read_text().split()
-    assert (run.attempt.path / "ports").read_text().split() == known[-1:]
-    assert len(set(known)) == 2
-    assert [e["process"] for e in events(run, "process_started")].count("other") == 1
+    first, second = ((run.attempt.path / name).read_text().split()[-1] for name in ("tried", "ports"))
+    assert first != second
+    assert (run.attempt.path / "knows").read_text().split()[-1] == second
+    started = [e["process"] for e in events(run, "process_started")]
+    assert (started.count("late"), started.count("knower"), started.count("other")) == (2, 2, 1)
     assert any("a port was taken" in w for w in run.status()["warnings"])
 
 
@@ -325,7 +359,9 @@ def test_client_that_is_missing(tmp_path: Path, start: Start) -> None:
 
 
 def test_what_a_client_leaves_running_is_ended(tmp_path: Path, start: Start) -> None:
-    script = "import os, time\nif os.fork() == 0:\n os.setsid()\n if os.fork() == 0: open('pid', 'w').write(str(os.getpid())); time.sleep(600)\n os._exit(0)\ntime.sleep(0.3)"
+    script = "import os, time\nif os.fork() == 0:\n os.setsid()\n"
+    script += " if os.fork() == 0: open('pid', 'w').write(str(os.getpid())); time.sleep(600)\n"
+    script += " os._exit(0)\ntime.sleep(0.3)"
     run = start(
         write_allocation(
             tmp_path, small_plan(), [point(client(script, name="a"), client("import time; time.sleep(0.5)", name="b"))]
@@ -385,7 +421,7 @@ def test_full_disk_does_not_keep_servers_running(tmp_path: Path, start: Start) -
     run = start(write_allocation(tmp_path, small_plan(), [point(HOLD)]))
     run.event("holding")
     pids = run.pids()
-    os.rename(run.attempt.path, tmp_path / "elsewhere")
+    run.attempt.path.rename(tmp_path / "elsewhere")
     run.process.send_signal(signal.SIGTERM)
     run.process.wait(10)
     assert all_gone(pids) == []
