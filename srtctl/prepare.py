@@ -93,6 +93,9 @@ def _finish(
     point: ComposedPoint, job: JobConfig, view: SiteView, problems: list[Problem], plans: dict[str, Plan]
 ) -> PreparedPoint:
     """Ids, plan and steps of a point that has no errors."""
+    paths = _absolute_paths(job, view)
+    reappliable = _reappliable(job, point.config, view)
+    job = replace(job, model=replace(job.model, **paths)) if paths else job
     hashes = {} if view.setup_script is None else {"setup_script": _sha256(view.setup_script)}
     config = config_id(job, file_hashes=hashes)
     deployment = deployment_id(job, file_hashes=hashes)
@@ -111,7 +114,7 @@ def _finish(
         index=point.index,
         overrides=point.overrides,
         job=job,
-        config=_reappliable(point.config, view),
+        config=reappliable,
         shown_config=point.config,
         config_id=config,
         deployment_id=deployment,
@@ -126,18 +129,22 @@ def _finish(
     )
 
 
-def _reappliable(config: Mapping[str, Any], view: SiteView) -> dict[str, Any]:
+def _reappliable(job: JobConfig, config: Mapping[str, Any], view: SiteView) -> dict[str, Any]:
     """The config with the mark that makes it complete, and nothing in it that depends on where it lies.
 
     The setup script lies beside it, and relative paths of the model become absolute ones.
     """
     mark = {"format": "resolved", "id_version": ID_VERSION, "version": __version__}
-    model = dict(config["model"])
-    for key, found in (("path", view.model_path), ("tokenizer_path", view.tokenizer_path)):
-        if is_relative_path(model[key], config["cluster"]["model_paths"]):
-            model[key] = found
     changed = {} if view.setup_script is None else {"setup_script": SETUP_SCRIPT}
-    return {"srtctl": mark, **config, "model": model, **changed}
+    return {"srtctl": mark, **config, "model": {**config["model"], **_absolute_paths(job, view)}, **changed}
+
+
+def _absolute_paths(job: JobConfig, view: SiteView) -> dict[str, Any]:
+    """The model's paths that were relative, with what they stand for here."""
+    seen = {"path": view.model_path, "tokenizer_path": view.tokenizer_path}
+    return {
+        key: path for key, path in seen.items() if is_relative_path(getattr(job.model, key), job.cluster.model_paths)
+    }
 
 
 def _summary(job: JobConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from srtctl.site import TINY_MODEL
 from tests.system.conftest import User
 
 
@@ -21,7 +22,7 @@ def dry_run(user: User, *argv: str) -> Path:
 
 
 def test_a_dry_run_writes_what_apply_submits(user, quick):
-    shown = dry_run(user, "-f", str(quick))
+    shown = dry_run(user, "-f", str(quick), "--wait")
     assert user.srtctl("apply", "-f", str(quick), "--wait").returncode == 0
     assert allocation_files(shown) == allocation_files(user.sweep())
     for name in ("config.yaml", "steps.json"):
@@ -49,4 +50,14 @@ def test_a_changed_setup_script_is_another_job(user, quick):
 def test_group_jobs_repeat_too(user):
     first = dry_run(user, "mode=disagg", "model=tiny", "benchmark=sa-1k1k")
     again = dry_run(user, "-f", str(first / "points/0000/config.yaml"))
+    assert allocation_files(first) == allocation_files(again)
+
+
+def test_a_relative_model_path_is_the_same_job_elsewhere(user, quick):
+    (user.home / "models").mkdir()
+    (user.home / "models/here").symlink_to(Path(TINY_MODEL))
+    first = dry_run(user, "-f", str(quick), "model.path=models/here")
+    again = dry_run(user, "-f", str(first / "points/0000/config.yaml"))
+    ids = [json.loads((d / "sweep.json").read_text())["points"][0]["config_id"] for d in (first, again)]
+    assert ids[0] == ids[1]
     assert allocation_files(first) == allocation_files(again)
