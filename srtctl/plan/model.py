@@ -330,7 +330,7 @@ def _build(kind: Any, data: Any) -> Any:
         unknown = set(data) - set(hints)
         if unknown:
             raise ValueError(f"{kind} has no field {min(unknown)!r}")
-        return kind(**{name: _build(hints[name], value) for name, value in data.items()})
+        return typing.cast(Any, kind)(**{name: _build(hints[name], value) for name, value in data.items()})
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         if data is None:
