@@ -1,7 +1,8 @@
 """The client sglang.bench_serving, which every SGLang image has: its command, and how to read its result file.
 
 It tells no absolute times and no answer's end: E2EL is the first chunk's time plus the gaps that follow. Its warm-up
-requests all carry the first prompt.
+requests all carry the first prompt. A stream that ends early without an error is a good request to it; that its answers
+were too short is then seen from the realised length only.
 """
 
 from __future__ import annotations

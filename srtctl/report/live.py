@@ -76,11 +76,13 @@ def _plain(sweep: SweepDir, console: Console, stop_when_done: bool) -> SweepStat
 
 def _states(sweep: SweepDir, stop_when_done: bool) -> Iterator[SweepState]:
     while True:
+        begun = time.monotonic()
         found = read_state(sweep)
+        took_s = time.monotonic() - begun
         yield found
         if stop_when_done and not found.active:
             return
-        time.sleep(POLL_S)
+        time.sleep(max(POLL_S, 4 * took_s))  # a sweep of thousands on a slow file system is looked at less often
 
 
 def _console() -> Console:

@@ -9,6 +9,9 @@ from typing import Any
 from srtctl.report.tables import allocation_failure
 from srtctl.results.state import AllocationState, PointState, SweepState, time_left_s
 
+MOST_POINTS = 20  # that `srtctl status` lists one by one
+DULL = frozenset({"ok", "pending", "queued"})  # of a longer sweep these are only counted
+
 
 @dataclass(frozen=True)
 class Line:
@@ -65,7 +68,8 @@ def status_lines(found: SweepState) -> list[str]:
     text = [headline(found), f"  {found.sweep.path}"]
     for allocation in found.allocations:
         text += [f"  {line}" for line in _allocation_block(found, allocation)]
-    for point in found.points:
+    shown = [p for p in found.points if len(found.points) <= MOST_POINTS or p.state not in DULL]
+    for point in shown[:MOST_POINTS]:
         detail = ""
         if point.state == "running" and point.live:
             parts = [measurement_text(point.live), progress_text(point.live)]
@@ -73,6 +77,8 @@ def status_lines(found: SweepState) -> list[str]:
         elif point.reason:
             detail = f": {point.reason}"
         text.append(f"  {point_name(point)} {point.state}{detail}")
+    if len(shown) < len(found.points) or len(shown) > MOST_POINTS:
+        text.append(f"  {len(found.points) - len(shown[:MOST_POINTS])} points more: srtctl results, or --json")
     return text
 
 

@@ -68,6 +68,18 @@ def test_status_shows_the_first_cause(failed: Writer, capsys: pytest.CaptureFixt
     assert "attempt-0/logs/decode0.log" in out
 
 
+def test_a_long_sweep_lists_what_needs_attention(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    writer.allocation({"phase": "done", "outcome": "failed"})
+    for index in range(30):
+        writer.point(overrides=(f"a={index}",), state="failed" if index == 17 else "ok", reason=None)
+    assert main(["status"]) == 1
+    out = capsys.readouterr().out
+    assert "30 points: 29 ok, 1 failed" in out
+    assert "point 17 [a=17] failed" in out
+    assert "point 16" not in out
+    assert "29 points more" in out
+
+
 def test_status_for_scripts(running: Writer, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "running"
