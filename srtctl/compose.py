@@ -84,6 +84,8 @@ def _compose(argv: Sequence[str], session: Session) -> None:
         problems = explain.ambiguous(words.overrides)
         if problems:
             raise SrtctlError(problems)
+    if sweep:
+        overrides = (*overrides, *_launcher_of_foreign_sweeper(overrides, session))
     try:
         run_hydra(session, overrides, words.flags, sweep=sweep)
     except SrtctlError:
@@ -93,3 +95,17 @@ def _compose(argv: Sequence[str], session: Session) -> None:
             raise
     except Exception as error:
         raise explain.explain(error, session, words.overrides) from error
+
+
+def _launcher_of_foreign_sweeper(overrides: Sequence[str], session: Session) -> list[str]:
+    """Our sweeper picks the launcher when it has seen the points; others take the one that is configured."""
+    named = [word for word in overrides if word.startswith("hydra/sweeper=")]
+    foreign = bool(named) and named[-1] != "hydra/sweeper=srtctl"
+    if not foreign or any(word.startswith("hydra/launcher=") for word in overrides):
+        return []
+    if session.launcher is not None:
+        return [f"hydra/launcher={session.launcher}"]
+    from srtctl.composition.launching import launcher_by_executor
+
+    about_cluster = [word for word in overrides if word.startswith(("cluster=", "cluster.", "++cluster."))]
+    return [f"hydra/launcher={launcher_by_executor(points([*about_cluster, '-m'], session.recipe))}"]

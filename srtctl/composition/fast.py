@@ -225,15 +225,8 @@ def _read(config: Any, path: Path) -> Any:
 def _unresolved(config: DictConfig) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
-    found: dict[str, Any] = {}
-    for key in config:
-        if key != "hydra":
-            if OmegaConf.is_interpolation(config, key):
-                found[str(key)] = "${"
-            elif not OmegaConf.is_missing(config, key):
-                value = config[key]
-                found[str(key)] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return found
+    job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return {str(key): value for key, value in OmegaConf.to_container(job).items()}  # type: ignore[union-attr]
 
 
 def _find_references(value: Any, path: Path) -> Iterator[tuple[Path, tuple[str, ...] | None]]:

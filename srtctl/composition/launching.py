@@ -19,16 +19,19 @@ BY_EXECUTOR = {"local": "srtctl_local", "slurm": "srtctl_slurm"}
 
 
 def launcher_name(points: Sequence[ComposedPoint], config: DictConfig, session: Session) -> str:
-    """The option of `hydra/launcher` for these points.
-
-    Raises:
-        SrtctlError: The points belong to clusters with different executors.
-    """
+    """The option of `hydra/launcher` for these points: the one that was named, else the cluster's."""
     if session.launcher is not None:
         return session.launcher
     chosen = named_launcher(config)
-    if chosen is not None:
-        return chosen
+    return chosen if chosen is not None else launcher_by_executor(points)
+
+
+def launcher_by_executor(points: Sequence[ComposedPoint]) -> str:
+    """The launcher for the executor that all points share.
+
+    Raises:
+        SrtctlError: They don't share one, or there is no such executor.
+    """
     executors = {str(point.config["cluster"]["executor"]): point.index for point in reversed(points)}
     if len(executors) > 1:
         found = ", ".join(f"{name} (point {index})" for name, index in sorted(executors.items(), key=lambda e: e[1]))

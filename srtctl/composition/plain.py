@@ -116,9 +116,8 @@ def prepare_with_defaults(config: dict[str, Any], source: Callable[[str], str], 
     """
     raw = config.pop("defaults")
     if not isinstance(raw, list):
-        raise SrtctlError(
-            Problem("defaults", "must be a list", "defaults", raw, "[override mode: disagg, _self_]", source=source("defaults"))
-        )
+        allowed = "[mode: disagg, benchmark: sa-1k1k]"
+        raise SrtctlError(Problem("defaults", "must be a list", "defaults", raw, allowed, source=source("defaults")))
     entries: list[Any] = []
     overrides: list[Any] = []
     for number, entry in enumerate(raw):

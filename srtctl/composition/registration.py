@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def register() -> None:
         store.store(group="schema/backend", name=name, node=backend.params, provider=PROVIDER)
     for name, benchmark in BENCHMARKS.items():
         store.store(group="schema/benchmark", name=name, node=benchmark.params, provider=PROVIDER)
+
+
+@lru_cache(maxsize=1)
+def register_search_path(active: Callable[[], bool]) -> None:
+    """Let Hydra look into the user's directories as well, after ours, for as long as `active` says so.
+
+    Other programs in the same environment use Hydra's plugins too; their searches are none of our business.
+    """
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class UserOptions(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for directory in user_directories() if active() else []:
+                search_path.append("srtctl user", f"file://{directory}")
+
+    Plugins.instance().register(UserOptions)
 
 
 def version_base() -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint
-from srtctl.composition.registration import PROVIDER, conf_directory, register, user_directories, version_base
+from srtctl.composition.registration import PROVIDER, conf_directory, register, register_search_path, version_base
 
 if TYPE_CHECKING:
     from srtctl.composition.recipes import Recipe
@@ -63,7 +63,8 @@ def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], 
     import hydra
 
     register()
-    words = [*overrides, *_search_path(overrides), *_made_nodes(overrides)]
+    register_search_path(_is_active)
+    words = [*overrides, *_made_nodes(overrides)]
     config_name = "config"
     if session.recipe is not None:
         config_name = session.recipe.store()
@@ -78,6 +79,10 @@ def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], 
         if sweep:
             stack.enter_context(_mode_is_known())
         main()
+
+
+def _is_active() -> bool:
+    return _current.get() is not None
 
 
 def _foreign_task(config: Any) -> None:
@@ -104,14 +109,6 @@ def _made_nodes(overrides: Sequence[str]) -> list[str]:
         return []
     ConfigStore.instance().store(group=NODES_GROUP, name="made", node=made, package="_global_", provider=PROVIDER)
     return [f"+{NODES_GROUP}=made"]
-
-
-def _search_path(overrides: Sequence[str]) -> list[str]:
-    directories = user_directories()
-    if not directories or any(word.startswith("hydra.searchpath=") for word in overrides):
-        return []
-    quoted = ",".join("'file://" + str(path).replace("'", "\\'") + "'" for path in directories)
-    return [f"hydra.searchpath=[{quoted}]"]
 
 
 @contextmanager

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from srtctl.composition.overridetext import joined_text, to_text
 from srtctl.composition.ownership import GROUPS, OWNED
 from srtctl.errors import Problem, Severity, SrtctlError
 
 _PLACEHOLDER = re.compile(r"(?<!\$)\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}")
 # Placeholders that are filled in when the job runs
-RUNTIME = frozenset(
-    ["node", "node_id", "job_id", "run_name", "head_node_ip", "log_dir", "model_path", "container_image", "gpus_per_node"]
-)
+_RUNTIME = "node node_id job_id run_name head_node_ip log_dir model_path container_image gpus_per_node"
+RUNTIME = frozenset(_RUNTIME.split())
 
 
 @dataclass
@@ -164,37 +164,6 @@ def set_path(config: dict[str, Any], key: str, value: Any) -> None:
     config[last] = value
 
 
-def to_text(value: Any) -> str:
-    """`value` in the grammar of Hydra's overrides, its type kept."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{to_text(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(to_text, value)) + "]"
-    return quote(str(value))
-
-
-def quote(text: str) -> str:
-    """`text` between single quotes; backslashes count only where they stand before a quote."""
-    escaped = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", text)
-    escaped = re.sub(r"(\\+)$", lambda match: match[1] * 2, escaped)
-    return f"'{escaped}'"
-
-
-def joined_text(value: Any) -> str:
-    """How a value reads inside a text: lists joined by commas, true and false as YAML writes them."""
-    if isinstance(value, list):
-        return ",".join(map(joined_text, value))
-    if value is None or isinstance(value, bool):
-        return to_text(value)
-    return str(value)
-
-
 class _Placeholders:
     """Replaces `{name}`, `"{name}"`, `{ name }` and texts around them; remembers what it saw."""
 
@@ -323,7 +292,11 @@ def _zip_problems(section: Section, source: Callable[[str], str]) -> list[Proble
         found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         problems.append(
             Problem(
-                "zip", f"Incompatible zip lengths: {found}", "sweep", allowed="lists of one length", source=source("sweep")
+                "zip",
+                f"Incompatible zip lengths: {found}",
+                key="sweep",
+                allowed="lists of one length",
+                source=source("sweep"),
             )
         )
     for group in section.groups:

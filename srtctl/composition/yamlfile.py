@@ -139,7 +139,8 @@ class _Reader:
     def _name(self, node: Any, parent: str) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str":
             return str(node.value)
-        written = str(node.value) if isinstance(node, yaml.ScalarNode) else "a list or mapping"
+        scalar = isinstance(node, yaml.ScalarNode)
+        written = str(node.value) if scalar else "a list or mapping"
         if isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")):
             return written
         self.problems.append(
@@ -148,7 +149,7 @@ class _Reader:
                 f"the key `{written}` is not text to YAML",
                 key=parent,
                 source=self._at(node),
-                hint=f'put it in quotes: "{written}"' if isinstance(node, yaml.ScalarNode) else "write the keys as text",
+                hint=f'put it in quotes: "{written}"' if scalar else "write the keys as text",
             )
         )
         return None
