@@ -7,9 +7,10 @@ STAMPS := $(VENV)/stamps
 LOCKS := $(wildcard srtctl/assets/locks/*.txt)
 JOBS ?= logical
 TESTS ?= tests
+SLURM ?= outputs/.slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types contracts docs format install tools clean
+.PHONY: help demo test soak bench lint types contracts docs format install tools clean slurm-up slurm-down
 
 help:
 	@echo "make demo       start a disaggregated job on this machine, measure it, show the results"
@@ -18,6 +19,7 @@ help:
 	@echo "make format     put sources into the form that lint wants"
 	@echo "make soak       the long tests"
 	@echo "make bench      time the commands and the stack"
+	@echo "make slurm-up   start a Slurm cluster of 4 nodes on this machine to try srtctl on (root); make slurm-down ends it"
 	@echo "make clean      remove .venv and everything generated"
 
 # ---- for users
@@ -29,6 +31,13 @@ demo: tools
 
 test: tools $(STAMPS)/tools-old
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+# A Slurm cluster on this machine, of 4 nodes that exist in software only; needs root.
+slurm-up: install
+	@$(BIN)/python -m tests.slurm.testcluster up $(SLURM)
+
+slurm-down:
+	@$(BIN)/python -m tests.slurm.testcluster down $(SLURM)
 
 # ---- for those who change srtctl
 
