@@ -97,8 +97,15 @@ def find_programs(
     return Programs(paths, versions), problems
 
 
-def missing(programs: Programs, needed: Iterable[str]) -> list[Problem]:
-    """One problem for each name of `needed` (of `srtctl.plan.programs.NAMES`) that was not found."""
+def missing(programs: Programs, needed: Iterable[str], directory: Path | None = None) -> list[Problem]:
+    """One problem for each name of `needed` (of `srtctl.plan.programs.NAMES`) that was not found.
+
+    Args:
+        directory: The tools directory, to be named in the message.
+    """
+    tools = (
+        f"{directory}{'' if directory.is_dir() else ' (which does not exist)'}" if directory else "the tools directory"
+    )
     problems = []
     for name in needed:
         if name in programs.paths:
@@ -109,7 +116,7 @@ def missing(programs: Programs, needed: Iterable[str]) -> list[Problem]:
             hint = f"get it with `srtctl tools install {program.install}`, {hint}"
         else:
             hint = f"set cluster.tools.{name} to the interpreter of an environment that has it"
-        places = "the tools directory, this environment" + (" and PATH" if program.on_path else "")
+        places = f"{tools}, this environment and PATH" if program.on_path else f"{tools} and this environment"
         message = f"{program.title} was not found in {places}"
         problems.append(Problem("missing-program", message, key=f"cluster.tools.{name}", hint=hint))
     return problems
@@ -123,7 +130,7 @@ def check_programs(
     programs, found = find_programs(tools, dynamo_version=dynamo_version, on_nodes=on_nodes)
     problems = [p for p in found if p.key.rpartition(".")[2] in wanted]
     told = {p.key for p in problems}
-    problems += [p for p in missing(programs, wanted) if p.key not in told]
+    problems += [p for p in missing(programs, wanted, tools_directory(tools)) if p.key not in told]
     return programs, problems
 
 
