@@ -109,6 +109,8 @@ def somebody() -> Iterator[Any]:
     def start(*argv: str) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
         process = subprocess.Popen(argv or ("sleep", "60"), start_new_session=True)
         started.append(process)
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # exec has begun, its arguments aren't there yet
+            time.sleep(0.001)
         return process, {"pid": process.pid, "pid_start": proctree.start_ticks(process.pid)}
 
     yield start
