@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,6 @@ class Sweep:
 
 def assemble(points: Sequence[PreparedPoint]) -> Sweep:
     """Group prepared points into allocations: one per deployment, cut by `launcher.max_points_per_allocation`."""
-    from srtctl.render import render_batch
-
     groups: dict[str, list[PreparedPoint]] = {}
     for point in points:
         launcher = point.job.launcher
@@ -87,16 +85,18 @@ def assemble(points: Sequence[PreparedPoint]) -> Sweep:
             part = sum(len(group) for name, group in groups.items() if name.partition("#")[0] == key) // most
             key = f"{key}#{part}"
         groups.setdefault(key, []).append(point)
-    allocations = tuple(
-        Allocation(
-            index,
-            group[0].plan,
-            render_batch(group[0].job, group[0].plan, points=len(group)),
-            tuple(p.index for p in group),
-        )
-        for index, group in enumerate(groups.values())
-    )
+    allocations = tuple(_allocation(index, group) for index, group in enumerate(groups.values()))
     return Sweep(_common_name(points), tuple(points), allocations, current.get())
+
+
+def _allocation(index: int, group: Sequence[PreparedPoint]) -> Allocation:
+    """The allocation of points that share their servers; its time limit is bring-up and all of their limits."""
+    from srtctl.render import allocation_time_s, render_batch
+
+    job, plan = group[0].job, group[0].plan
+    budgets = replace(plan.budgets, time_limit_s=allocation_time_s(job, len(group)))
+    batch = render_batch(job, plan, points=len(group))
+    return Allocation(index, replace(plan, budgets=budgets), batch, tuple(point.index for point in group))
 
 
 def write(sweep: Sweep, dry_run: bool = False) -> SweepDir:

@@ -38,24 +38,17 @@ def nginx_file(job: JobConfig, listen: str, slot: int, frontends: Sequence[str])
         listen: `host:port` to bind.
         frontends: `host:port` of each frontend.
     """
-    affinity = job.frontend.nginx_session_affinity
+    header = job.frontend.nginx_session_affinity_header.lower().replace("-", "_")
     text = render_template(
-        "nginx.conf.in",
+        "nginx.conf.j2",
         scratch=f"@scratch:slot{slot}@",
-        session=_session(job.frontend.nginx_session_affinity_header) if affinity else "",
-        balance="hash $session consistent" if affinity else "least_conn",
-        servers="".join(f"        server {frontend} max_fails=1 fail_timeout=2s;\n" for frontend in frontends),
+        session_header=f"$http_{header}" if job.frontend.nginx_session_affinity else "",
+        frontends=list(frontends),
         listen=listen,
         keepalive_timeout=job.frontend.nginx_keepalive_timeout,
         status_path=STATUS_PATH,
     )
     return RenderedFile(CONFIG_FILE, text)
-
-
-def _session(header: str) -> str:
-    """What names a session; requests without the header are spread instead of all hashing to the same frontend."""
-    variable = "$http_" + header.lower().replace("-", "_")
-    return f'    map {variable} $session {{\n        "" $request_id;\n        default {variable};\n    }}\n\n'
 
 
 def nginx_process(slot: int, programs: Programs, ready_timeout_s: float) -> Process:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from srtctl.errors import SrtctlError
+
 if TYPE_CHECKING:
     from srtctl.schema import JobConfig
 
@@ -36,13 +38,23 @@ def needed(job: JobConfig) -> tuple[str, ...]:
     names = []
     if dynamo:
         names += ["etcd", "nats_server"]
-    if job.frontend.count != 1:  # with one frontend the traffic enters there
+    if _has_nginx(job):
         names.append("nginx")
     if not inside:
         names += _engine_programs(job, dynamo)
     if getattr(job.benchmark, "client", None) == "aiperf" and job.benchmark.type == "sa-bench":
         names.append("aiperf")
     return tuple(names)
+
+
+def _has_nginx(job: JobConfig) -> bool:
+    """Whether several frontends share one entrance; a job that can't be placed has other problems."""
+    from srtctl.plan.topology import place
+
+    try:
+        return place(job).nginx is not None
+    except SrtctlError:
+        return False
 
 
 def _engine_programs(job: JobConfig, dynamo: bool) -> list[str]:

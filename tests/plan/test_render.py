@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 
 from srtctl.errors import SrtctlError
@@ -109,5 +110,5 @@ def test_the_interpreter_s_path_is_quoted(tmp_path: Path) -> None:
 
 
 def test_a_placeholder_without_a_value_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        render_template("batch.sh.in", options="")
+    with pytest.raises(jinja2.UndefinedError, match="python"):
+        render_template("batch.sh.j2", components=[], slurm=False)
