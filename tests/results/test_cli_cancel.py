@@ -11,7 +11,7 @@ import pytest
 
 from srtctl.cli import cancel, main
 
-from .conftest import Writer
+from .conftest import Writer, a_status
 
 # Ends its status as an orchestrator does when it is told to stop.
 OBEYS = """
@@ -97,3 +97,14 @@ def test_another_machine(writer: Writer, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["cancel", "--timeout", "0.1", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["active"] is True
     assert writer.directory.allocation(0).stop.exists()
+
+
+def test_who_is_signalled(somebody: Any) -> None:
+    # between the look at the state and the signal the process may end and its number be given away
+    _, whose = somebody()
+    status = a_status(**whose)
+    assert cancel._is_ours(status)
+    assert not cancel._is_ours({**status, "pid_start": 1})
+    assert not cancel._is_ours({**status, "boot_id": "another"})
+    assert not cancel._is_ours({**status, "pid": 2**22 + 1})
+    assert not cancel._is_ours({})
