@@ -41,14 +41,14 @@ def test_services_come_into_an_environment_that_then_is_found(tmp_path: Path) ->
 
 
 def test_interrupted_installation_is_begun_again(tmp_path: Path) -> None:
-    half = tmp_path / "services-1"
-    (half / "bin").mkdir(parents=True)
-    (half / "bin/python").symlink_to(sys.executable)
-    (half / ".installing").touch()
+    root = installer.install("services", tmp_path, lambda line: None)
+    (root / ".installing").touch()  # what a killed installation leaves, however far it came
+    (root / "half").touch()
     said: list[str] = []
     installer.install("services", tmp_path, said.append)
     assert said[0] == "services-1: removing an incomplete environment"
-    assert not (half / ".installing").exists()
+    assert not (root / ".installing").exists()
+    assert not (root / "half").exists()
 
 
 def test_failed_installation_says_why_and_leaves_nothing_that_is_found(
