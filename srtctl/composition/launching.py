@@ -78,9 +78,12 @@ def launcher_for(
     from hydra.core.plugins import Plugins
     from omegaconf import open_dict, read_write
 
+    named = named_launcher(config)
+    if named is not None and session.launcher is not None and not named.startswith("srtctl_"):
+        raise foreign_launcher(named)  # a dry run must not pass what apply refuses
     name = launcher_name(points, config, session)
-    if name != named_launcher(config):
-        with read_write(config), open_dict(config):
+    if name != named:
+        with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.launcher = ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task_function, config=config

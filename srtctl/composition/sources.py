@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from srtctl.composition.ownership import named_groups
 from srtctl.composition.session import relative_to_here
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class SourceTable(Mapping[str, str]):
             loader, master, group_texts, texts, session = self._inputs
             self._table = _group_values(loader, master, group_texts, texts, session)
             for text in texts:
-                _overlay(self._table, _override_source(text, session))
+                if not named_groups([text]) and "/" not in text.partition("=")[0]:
+                    _overlay(self._table, _override_source(text, session))
         return self._table
 
 
