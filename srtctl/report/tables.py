@@ -56,13 +56,19 @@ def remarks(found: SweepState, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def allocation_failure(found: SweepState, allocation: AllocationState) -> list[str]:
-    """The first cause of an allocation's failure; where it left none, what gave it away."""
+    """The first cause of an allocation's failure; where it left none, what gave it away.
+
+    A reason that its points tell already (a client that failed) is not said again.
+    """
     attempt = found.sweep.allocation(allocation.index).latest_attempt()
     lines = failure_lines(allocation.status, attempt.path) if attempt is not None else []
     if not lines and allocation.state == "lost":
         lines = [f"reason: {allocation.detail}"]
+    mine = [point for point in found.points if point.record.get("allocation") == allocation.index]
+    if not lines or (not allocation.status.get("root_cause") and any(point.reason for point in mine)):
+        return []
     many = len(found.allocations) > 1
-    return [f"allocation {allocation.index}: {lines[0]}" if many else lines[0], *lines[1:]] if lines else []
+    return [f"allocation {allocation.index}: {lines[0]}" if many else lines[0], *lines[1:]]
 
 
 def _verdict_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

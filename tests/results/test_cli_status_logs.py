@@ -248,3 +248,13 @@ def test_following_a_log(running: Writer, capsys: pytest.CaptureFixture[str], mo
     running.directory.allocation(0).attempt(0).status.write_text(json.dumps(status))
     thread.join(5)
     assert capsys.readouterr().out == "first\nsecond\nlast\n"
+
+
+def test_what_the_points_tell_is_not_said_twice(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    writer.allocation(
+        {"phase": "done", "outcome": "failed", "reason": "points/0000 is failed: the client: exit code 2"}
+    )
+    writer.point(state="failed", reason="the client: exit code 2")
+    for verb in ("status", "results"):
+        main([verb])
+        assert capsys.readouterr().out.count("exit code 2") == 1
