@@ -23,6 +23,8 @@ from srtctl.plan.model import (
     tokens_in,
 )
 
+TEMPORARY = "tmp"
+
 
 @dataclass(frozen=True)
 class Node:
@@ -66,6 +68,7 @@ class Bound:
         self.ports = {request.name: book.take(request) for request in plan.ports}
         for slot in self.nodes:
             (self.scratch / f"slot{slot}").mkdir(mode=0o700)
+            (self.scratch / f"slot{slot}" / TEMPORARY).mkdir(mode=0o700)
         self._make_table()
         self.write_files(plan.files, attempt)
 
@@ -122,6 +125,10 @@ class Bound:
             path = directory / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             rundir.write_text(path, self.text(file.text, extra), file.mode)
+
+    def temporary(self, slot: int) -> str:
+        """TMPDIR of what runs on a slot: in the scratch directory, so that nothing there outlives the run."""
+        return str(self.scratch / f"slot{slot}" / TEMPORARY)
 
     def endpoints(self) -> dict[str, str]:
         """Process name -> the `host:port` of its first port."""

@@ -52,7 +52,7 @@ class Context:
         spawn = Spawn(
             name=process.name,
             argv=bound.argv,
-            env={**self.environment, **bound.env},
+            env={**self._base(process.slot), **bound.env},
             cwd=self.attempt.path,
             log=self.attempt.log(process.name),
             setup=bound.setup,
@@ -60,17 +60,21 @@ class Context:
         )
         return spawn, bound.probe
 
+    def _base(self, slot: int) -> dict[str, str]:
+        """What every process on a slot starts from."""
+        return {**self.environment, "TMPDIR": self.bound.temporary(slot)}
+
     def version_spawn(self, process: Process, name: str) -> tuple[Process, Spawn]:
         """How to ask for the version of a process's program."""
         argv = tuple(self.bound.text(a) for a in process.version_argv)
         log = self.attempt.path / "versions" / f"{process.name}.txt"
         log.parent.mkdir(exist_ok=True)
-        environment = {**self.environment, **self.bound.process(process).env}
+        environment = {**self._base(process.slot), **self.bound.process(process).env}
         return process, Spawn(name, argv, environment, self.attempt.path, log, slot=process.slot)
 
     def client_spawn(self, step: Step, directory: Path, unset: tuple[str, ...]) -> Spawn:
         """How to start the client of a step whose tokens are replaced."""
-        environment = {**without(self.environment, unset), **step.env}
+        environment = {**without(self._base(step.slot), unset), **step.env}
         return Spawn(CLIENT, step.argv, environment, directory, directory / "client.log", slot=step.slot)
 
     def frontends(self) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def test_a_disaggregated_job_is_measured_through_nginx(user, quick):
 def test_an_aggregated_job_of_groups_alone(user):
     done = user.srtctl("mode=agg", "benchmark=custom", "benchmark.command='true'", "launcher.wait=true")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert user.status()["ready"]["seen"] == {"aggregated": 1}
+    assert user.status()["ready"]["seen"] == {"prefill": 0, "decode": 1}
     user.assert_nothing_left()
 
 
