@@ -189,7 +189,9 @@ def _configured(name: str, path: str, wanted: str | None, on_nodes: bool) -> tup
             message = f"{program.title} can't be seen from here; the job looks for it in its first seconds"
             return Found(str(full)), Problem("program-not-visible", message, key, path, severity=Severity.NOTE)
         what = "is not a program that can be started" if full.exists() else "does not exist"
-        return None, Problem("missing-program", f"the configured {program.title} {what}", key, path)
+        other = f" (`srtctl tools install {program.install}` gets one)" if program.install else ""
+        hint = f"correct the path, or leave {key} out to use the one that is installed{other}"
+        return None, Problem("missing-program", f"the configured {program.title} {what}", key, path, hint=hint)
     # Not resolved: an environment's bin/python is a link to the interpreter that made it.
     version = version_in(full.parent.parent, program.distribution)
     if wanted and version and version != wanted:

@@ -97,6 +97,7 @@ def test_configured_path_that_is_not_here(toolbox: Path, tmp_path: Path) -> None
     programs, problems = check_programs(tools, ["etcd"])
     assert "etcd" not in programs.paths
     assert [(p.severity, p.message) for p in problems] == [(Severity.ERROR, "the configured etcd does not exist")]
+    assert "srtctl tools install services" in problems[0].hint
     programs, problems = check_programs(tools, ["etcd"], on_nodes=True)
     assert programs.paths["etcd"] == tools.etcd
     assert [p.severity for p in problems] == [Severity.NOTE]
