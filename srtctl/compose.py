@@ -71,12 +71,12 @@ def point_from_stock(
 def _compose(argv: Sequence[str], session: Session) -> None:
     from srtctl.composition import arguments, explain
     from srtctl.composition.session import run_hydra
-    from srtctl.composition.shape import is_open
+    from srtctl.composition.shape import adds_keys
 
     words = arguments.split(argv)
     if words.completes:
         arguments.strip_verb(os.environ, VERBS)
-    overrides = words.overrides if words.completes else tuple(arguments.opened(words.overrides, is_open))
+    overrides = words.overrides if words.completes else tuple(arguments.opened(words.overrides, adds_keys))
     session.constants = overrides
     session.config_dirs = words.values_of("-cd", "--config-dir")
     sweep = not words.inspects

@@ -70,16 +70,20 @@ def split(argv: Sequence[str]) -> Arguments:
     return Arguments(tuple(overrides), tuple(flags), multirun)
 
 
-def opened(overrides: Iterable[str], is_open: Callable[[str], bool]) -> Iterator[str]:
-    """`++` before overrides of keys that users make themselves, such as `environment.NCCL_DEBUG=INFO`.
+def opened(overrides: Iterable[str], adds_keys: Callable[[str, str], bool]) -> Iterator[str]:
+    """`++` before overrides that add keys of the user's own making, such as `environment.NCCL_DEBUG=INFO`.
 
     Hydra asks for a + where the key is not there yet. A recipe doesn't, and what can be written in a recipe can be
     written on the command line.
+
+    Args:
+        overrides: The words.
+        adds_keys: Whether a key and its value's text do that.
     """
     for word in overrides:
-        key = word.partition("=")[0]
-        marked = not word or word[0] in "+~" or "/" in key or "@" in key or key.startswith(("hydra", "sweep."))
-        yield word if marked or "." not in key or not is_open(key) else f"++{word}"
+        key, _, value = word.partition("=")
+        marked = not word or word[0] in "+~" or "/" in key or "@" in key or key.startswith(("hydra", "sweep"))
+        yield word if marked or not adds_keys(key, value) else f"++{word}"
 
 
 def strip_verb(environ: MutableMapping[str, str], verbs: frozenset[str]) -> None:

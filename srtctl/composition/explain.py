@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composition.ownership import GROUPS
+from srtctl.composition.yamlfile import distinct
 from srtctl.errors import Problem, SrtctlError, errors_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def explain(error: BaseException, session: Session, overrides: Sequence[str]) ->
     problems = _of_words(overrides, session)
     if session.recipe is not None:
         problems += of_recipe(session.recipe)
-    return SrtctlError(list(dict.fromkeys(problems)) or translate(error, session))
+    return SrtctlError(distinct(problems) or translate(error, session))
 
 
 def translate(error: BaseException, session: Session) -> list[Problem]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint
 from srtctl.composition.explain import foreign_launcher
+from srtctl.composition.session import words_of
 from srtctl.errors import Problem, SrtctlError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def launcher_by_executor(points: Sequence[ComposedPoint]) -> str:
 
 def named_launcher(config: DictConfig) -> str | None:
     """The launcher that somebody asked for; None when it is Hydra's default."""
-    asked = [str(word) for word in config.hydra.overrides.hydra if str(word).startswith("hydra/launcher=")]
+    asked = [word for word in words_of(config, "hydra") if word.startswith("hydra/launcher=")]
     if asked:
         return asked[-1].partition("=")[2]
     choice = config.hydra.runtime.choices.get("hydra/launcher")

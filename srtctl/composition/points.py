@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from srtctl.composed import ComposedPoint, Sources
 from srtctl.composition import explain
 from srtctl.composition.fast import Base, cannot_be_fast
-from srtctl.composition.session import NODES_GROUP
+from srtctl.composition.session import NODES_GROUP, words_of
 from srtctl.composition.sources import SourceTable
 from srtctl.errors import Problem, SrtctlError, merge_points
 
@@ -29,7 +29,7 @@ class Axis:
     Attributes:
         key: Its left side, as `get_key_element` says it (with + or ~).
         texts: The whole overrides it stands for, one per value; a single one when it isn't swept.
-        swept: It came from a comma list, range or glob.
+        swept: It is a comma list, range or glob, or a single value that the sweep's own config has not been given.
         group: It chooses an option of a group.
         plain: It sets a value (no +, ~ or package).
     """
@@ -55,7 +55,7 @@ def compose(
     Raises:
         SrtctlError: Points that can't be composed, all of them.
     """
-    axes = expand(loader, arguments)
+    axes = expand(loader, arguments, frozenset(words_of(master, "task")))
     maker = _Maker(loader, master, axes, session)
     points: list[ComposedPoint] = []
     problems: list[Problem] = []
@@ -82,8 +82,8 @@ def _empty(axis: Axis) -> Problem:
     )
 
 
-def expand(loader: ConfigLoader, arguments: Sequence[str]) -> list[Axis]:
-    """The axes of the grid."""
+def expand(loader: ConfigLoader, arguments: Sequence[str], applied: frozenset[str]) -> list[Axis]:
+    """The axes of the grid; `applied` are the overrides that the sweep's own config was composed with."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     groups = set(loader.list_groups(""))
@@ -91,11 +91,11 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> list[Axis]:
     axes: dict[str, Axis] = {}
     for override in parsed:
         key = override.get_key_element()
-        axes[key.removeprefix("++")] = _axis(override, key, groups)
+        axes[key.removeprefix("++")] = _axis(override, key, groups, applied)
     return list(axes.values())
 
 
-def _axis(override: Override, key: str, groups: set[str]) -> Axis:
+def _axis(override: Override, key: str, groups: set[str], applied: frozenset[str]) -> Axis:
     from hydra.core.override_parser.types import OverrideType
 
     swept = override.is_sweep_override()
@@ -121,7 +121,7 @@ def _axis(override: Override, key: str, groups: set[str]) -> Axis:
         )
     sets = override.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD)
     plain = sets and override.package is None
-    return Axis(key, texts, swept, group, plain)
+    return Axis(key, texts, swept or override.input_line not in applied, group, plain)
 
 
 class _Maker:

@@ -14,7 +14,7 @@ from srtctl.composition.plain import Prepared, prepare_plain, prepare_with_defau
 from srtctl.composition.registration import PROVIDER
 from srtctl.composition.sweeping import Section
 from srtctl.composition.variants import Variant
-from srtctl.composition.yamlfile import Document
+from srtctl.composition.yamlfile import Document, distinct
 from srtctl.errors import Problem, SrtctlError
 
 PRIMARY = "srtctl_recipe"
@@ -133,7 +133,7 @@ def _assemble(document: Document, selected: list[Variant], named: Mapping[str, s
         except SrtctlError as error:
             problems += error.problems
     if problems:
-        raise SrtctlError(list(dict.fromkeys(problems)))
+        raise SrtctlError(distinct(problems))
     if len(jobs) == 1:
         return _single(document, jobs[0])
     return _several(document, _with_own_sweeps(jobs), named)
@@ -219,7 +219,7 @@ def _several(document: Document, jobs: list[_Job], named: Mapping[str, str]) -> 
         lines=lines,
         sweep_sources=sources,
         dropped=tuple(dict.fromkeys(key for job in jobs for key in job.prepared.dropped)),
-        warnings=tuple(dict.fromkeys(warning for job in jobs for warning in job.prepared.warnings)),
+        warnings=tuple(distinct(warning for job in jobs for warning in job.prepared.warnings)),
         contents={job.name: job.prepared.config for job in jobs},
         sweeps=True,
     )

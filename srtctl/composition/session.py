@@ -15,6 +15,8 @@ from srtctl.composed import ComposedPoint
 from srtctl.composition.registration import PROVIDER, conf_directory, register, register_search_path, version_base
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from srtctl.composition.recipes import Recipe
 
 
@@ -46,6 +48,14 @@ _current: ContextVar[Session | None] = ContextVar("srtctl_composition", default=
 def current_session() -> Session:
     """The composition that is going on; an empty one where Hydra was started by something else."""
     return _current.get() or Session()
+
+
+def words_of(master: DictConfig, kind: str) -> list[str]:
+    """The overrides that `master` was composed with, as they were written; `kind` is `task` or `hydra`."""
+    from omegaconf import OmegaConf
+
+    words = OmegaConf.to_container(master.hydra.overrides[kind], resolve=False)
+    return [str(word) for word in words or []]
 
 
 def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], *, sweep: bool) -> None:

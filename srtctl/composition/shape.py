@@ -35,10 +35,12 @@ def _step(kind: Kind, opened: bool, part: str) -> list[tuple[Kind, bool]]:
     return [(_OPEN, True)] if kind.name == "any" else []
 
 
-def is_open(key: str) -> bool:
-    """Whether `key` lies inside a mapping whose keys the user makes, such as `environment.NCCL_DEBUG`."""
+def adds_keys(key: str, text: str) -> bool:
+    """Whether `key=text` puts keys into a mapping of the user's own keys: `environment.A=1`, `environment={A: 1}`."""
     kinds = kinds_of(key)
-    return bool(kinds) and all(opened for _, opened in kinds)
+    if not kinds:
+        return False
+    return all(opened for _, opened in kinds) or ("{" in text and all(kind.name == "map" for kind, _ in kinds))
 
 
 def takes_list(key: str) -> bool:

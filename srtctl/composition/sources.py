@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composition.ownership import named_groups
-from srtctl.composition.session import relative_to_here
+from srtctl.composition.session import relative_to_here, words_of
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -56,7 +56,7 @@ def _group_values(
     from hydra.types import RunMode
 
     table: dict[str, str] = {}
-    overrides = [*(str(word) for word in master.hydra.overrides.hydra), *group_texts]
+    overrides = [*words_of(master, "hydra"), *group_texts]
     defaults = loader.compute_defaults_list(master.hydra.job.config_name, overrides, RunMode.RUN).defaults
     directories = [Path(source.path) for source in loader.get_sources() if source.scheme() == "file"]
     for default in defaults:

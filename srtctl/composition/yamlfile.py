@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ MAX_BYTES = 1 << 20
 # A file of aliases to aliases can stand for more values than memory holds
 MAX_VALUES = 100_000
 
+_CONTAINERS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -63,6 +65,15 @@ class Document:
         return str(self.path)
 
 
+def distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """Without repetitions; their values need not be hashable."""
+    found: list[Problem] = []
+    for problem in problems:
+        if problem not in found:
+            found.append(problem)
+    return found
+
+
 def read(path: Path) -> Document:
     """The content of a YAML file.
 
@@ -108,6 +119,10 @@ class _Reader:
             raise SrtctlError(Problem("yaml-aliases", f"the file has {what}", source=self._at(node), key=key))
         self._open.add(id(node))
         try:
+            if not isinstance(node, yaml.ScalarNode) and node.tag not in _CONTAINERS:
+                self.problems.append(
+                    Problem("yaml-tag", f"the tag {node.tag} has no meaning here", key=key, source=self._at(node))
+                )
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, key)
             if isinstance(node, yaml.SequenceNode):

@@ -21,19 +21,25 @@ base:
   resources: {prefill_nodes: 1, prefill_workers: 1, decode_nodes: 8, decode_workers: 1}
   backend: {type: sglang, sglang_config: {decode: {tensor-parallel-size: 2}}}
 """
-FILE = BASE + """\
+FILE = (
+    BASE
+    + """\
 override_small:
   resources: {decode_nodes: 2}
 zip_override_tp:
   backend: {sglang_config: {decode: {tensor-parallel-size: [4, 8]}}}
 """
-MANY = BASE + """\
+)
+MANY = (
+    BASE
+    + """\
 override_maxtpt_1p2d: {resources: {decode_nodes: 2}}
 override_lowlat_1d: {resources: {decode_nodes: 1}}
 override_maxtpt_1p1d: {resources: {decode_nodes: 1}}
 zip_override_scale: {resources: {decode_nodes: [1, 2, 3]}}
 zip_override_mem: {backend: {sglang_config: {decode: {mem-fraction-static: [0.8, 0.9]}}}}
 """
+)
 
 
 def names(points: list[ComposedPoint]) -> list[str]:
@@ -175,7 +181,11 @@ def test_variants_times_overrides(points_of: Callable[..., list[ComposedPoint]])
 
 
 def test_variants_with_another_backend(points_of: Callable[..., list[ComposedPoint]]) -> None:
-    text = BASE + "override_mock: {backend: {type: mocker, speedup_ratio: 5}}\noverride_real: {benchmark: {type: sa-bench, isl: 8}}\n"
+    text = (
+        BASE
+        + "override_mock: {backend: {type: mocker, speedup_ratio: 5}}\n"
+        + "override_real: {benchmark: {type: sa-bench, isl: 8}}\n"
+    )
     mock, real = points_of(text)
     assert (mock.config["backend"]["type"], mock.config["backend"]["speedup_ratio"]) == ("mocker", 5.0)
     assert real.config["backend"]["type"] == "sglang"
