@@ -81,7 +81,7 @@ class Measurer:
             for index, step in enumerate(point.steps.steps):
                 point.record.update(measurement=step.name, index=index)
                 self._step(point, step)
-            self._supervisor.settle() if point.faults else None
+            self._supervisor.settle(only_failures=True)
         except RunOver as over:
             held = over.outcome == "cancelled" and any(step.hold for step in point.steps.steps)
             self._finish(point, "" if held else over.outcome, "" if held else over.reason)
@@ -152,7 +152,8 @@ class Measurer:
         rundir.write_json(directory / STEP_RECORD, {"started_at": self._clock.wall()})
         rate = progress.Rate()
         rundir.write_json(directory / "step.json", {"started_at": self._clock.wall()})
-        look = context.look("progress", self._follower(step, directory), SCRAPE_INTERVAL_S)
+        follow = self._follower(step, directory)
+        look = context.look("progress", follow, SCRAPE_INTERVAL_S)
         supervisor.add([client], lambda slot: context.bound.nodes[slot].host)
         managed = supervisor.managed[CLIENT]
         deadline = None if step.timeout_s is None else self._clock.now() + step.timeout_s
@@ -169,6 +170,7 @@ class Measurer:
             self._end_client()
             return f"client: still running after {step.timeout_s:g} s, so it was stopped"
         if managed.state is State.EXITED:
+            point.record.update(done_requests=follow.own(), in_flight=0)
             return ""
         hint = how_to_get("client") if managed.exit_code == 127 and "could not be started" not in managed.fault else ""
         tail = reporting.log_tail(context.client.log, 5)

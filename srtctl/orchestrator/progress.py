@@ -72,16 +72,20 @@ class Follower:
     def __call__(self) -> Counters:
         """Requests done since the measurement began (warm-up included where only frontends can tell), and in flight."""
         seen = scrape(self._frontends)
-        try:
-            own = self._own()
-        except (OSError, ValueError, KeyError):
-            own = None  # a line half written
+        own = self.own()
         if own is not None:
             return Counters(own, seen.in_flight)
         if seen.done is None:
             return seen
         self._base = seen.done if self._base is None else self._base
         return Counters(seen.done - self._base, seen.in_flight)
+
+    def own(self) -> int | None:
+        """What the client's own files say."""
+        try:
+            return self._own()
+        except (OSError, ValueError, KeyError):
+            return None  # a line half written
 
 
 class Rate:

@@ -158,7 +158,7 @@ def _serve(context: Context, inputs: Inputs, starter: LocalStarter, points: list
         with _guard(outcome, report):
             gate.bring_up(context, checks)
             Measurer(context, points).run()
-            supervisor.settle()
+            supervisor.settle(only_failures=True)
     finally:
         prober.cancel_all()
         _stop(context)

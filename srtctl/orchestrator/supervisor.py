@@ -108,13 +108,15 @@ class Supervisor:
                 return False
             self.pump(TICK_S if deadline is None else min(TICK_S, deadline - now))
 
-    def settle(self) -> None:
-        """Give failures that are just being noticed the time to be classified.
+    def settle(self, only_failures: bool = False) -> None:
+        """Give failures that are just being noticed the time to be classified (or only those noticed already).
 
         Raises:
             RunOver: There was one.
         """
-        self.wait(lambda: False, self.clock.now() + self.hold_s)
+        self.pump(0.0)
+        if self.failures or not only_failures:
+            self.wait(lambda: False, self.clock.now() + self.hold_s)
 
     def pump(self, timeout_s: float) -> None:
         """Take in everything that has happened, waiting up to `timeout_s` for the first event."""
