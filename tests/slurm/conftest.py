@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from .spank import build_plugin, host_image, squash
 from .testcluster import Cluster, why_unavailable
 
 MakeCluster = Callable[..., Cluster]
@@ -62,3 +63,35 @@ def make_slurm(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def fresh_slurm(make_slurm: MakeCluster) -> Cluster:
     """A cluster for one test that harms it; 4 nodes of 8 GPUs, quick to notice that one is gone."""
     return make_slurm(slurm_conf_lines=QUICK_TO_NOTICE)
+
+
+@pytest.fixture(scope="session")
+def container_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plug-in that stands in for pyxis, compiled."""
+    return build_plugin(tmp_path_factory.mktemp("plugin"))
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of images; it is the plug-in's registry too (`docker://registry.test/team/engine:1`).
+
+    `engine` (directory) and `engine.sqsh` hold this machine's programs and this checkout's Python environment.
+    """
+    place = tmp_path_factory.mktemp("images")
+    engine = host_image(place / "engine", "engine", environment={"FROM_IMAGE": "yes", "CONTESTED": "image"})
+    squash(engine, place / "engine.sqsh")
+    (place / "docker+++registry.test+team+engine+1").symlink_to("engine")
+    return place
+
+
+@pytest.fixture(scope="session")
+def container_slurm(
+    tmp_path_factory: pytest.TempPathFactory, container_plugin: Path, images: Path
+) -> Iterator[Cluster]:
+    """As `slurm`, with the stand-in for pyxis."""
+    with Cluster(
+        tmp_path_factory.mktemp("container-slurm"),
+        plugstack=[f"required {container_plugin} registry={images}"],
+        shared_dirs=shared_directories(tmp_path_factory),
+    ) as cluster:
+        yield cluster

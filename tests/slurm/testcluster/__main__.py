@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.act(options))
-    except (UnavailableError, RuntimeError, TimeoutError) as error:
+    except (UnavailableError, RuntimeError, TimeoutError, ValueError) as error:
         print(f"slurm testcluster: {error}", file=sys.stderr)
     except FileNotFoundError as error:
         print(f"slurm testcluster: no cluster in {options.directory} ({error})", file=sys.stderr)

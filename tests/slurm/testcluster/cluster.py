@@ -53,8 +53,13 @@ class Cluster:
             local_dirs: Directories that each node has of its own.
             shared_dirs: Shared nevertheless, although below one of `local_dirs`. `directory`, this checkout and this
                 Python always are.
+
+        Raises:
+            ValueError: Slurm can't name `directory`.
         """
         place = directory.absolute()
+        if set(str(place)) & set(" \t#,[]"):
+            raise ValueError(f"paths in Slurm's settings hold no spaces, commas, brackets and #: {place}")
         always = (place, ROOT, Path(sys.prefix), Path(sys.base_prefix))
         shared = sorted({str(path) for path in (*always, *map(Path, shared_dirs))}, key=lambda path: (len(path), path))
         self.spec = Spec(

@@ -1,0 +1,290 @@
+"""The cluster that the other tests stand on: that it is one, and that nothing remains of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import MakeCluster
+from .testcluster import Cluster, Partition
+from .testcluster.node import ROOT
+from .testcluster.processes import until
+
+
+def on_every_node(cluster: Cluster, script: str) -> list[str]:
+    argv = ["srun", f"-N{len(cluster.names)}", "--ntasks-per-node=1", "--gres=gpu:8", "sh", "-c", script]
+    return sorted(cluster.run(argv).stdout.splitlines())
+
+
+def state_of(cluster: Cluster, name: str) -> str:
+    return cluster.run(["sinfo", "-h", "-N", "-n", name, "-o", "%T"]).stdout.strip()
+
+
+def job_state(cluster: Cluster, job: str) -> str:
+    return cluster.run(["squeue", "-h", "-t", "all", "-j", job, "-o", "%T"]).stdout.strip()
+
+
+def submit(cluster: Cluster, *argv: str | Path) -> str:
+    """Submit as a program outside does: by the wrapped sbatch in PATH. Returns the job's id."""
+    done = subprocess.run(
+        ["sbatch", "--parsable", *argv], env=cluster.environment(), capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def traces(directory: Path) -> list[str]:
+    """What a cluster in this directory has put into the machine: processes, mounts, interfaces."""
+    found = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line]
+    found += [entry.name for entry in Path("/sys/class/net").iterdir() if entry.name.startswith(("port-", "br0"))]
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            mounted, state = place.joinpath("mounts").read_text(), place.joinpath("stat").read_text()
+        except OSError:
+            continue
+        if str(directory) in mounted and state.rpartition(")")[2].split()[0] != "Z":
+            found.append(place.joinpath("cmdline").read_text().replace("\0", " "))
+    return found
+
+
+# ---- a cluster as there are others
+
+
+def test_a_job_is_submitted_from_outside_and_runs(slurm: Cluster, tmp_path: Path) -> None:
+    out = tmp_path / "out put"
+    submit(slurm, "-W", "-N2", "-o", out, "--chdir", tmp_path, "--wrap", "hostname; pwd; srun hostname")
+    lines = out.read_text().splitlines()
+    assert lines[1] == str(tmp_path)
+    assert len({*lines[2:]}) == 2
+    assert lines[0] in lines[2:]
+
+
+def test_nodes_have_names_and_addresses_of_their_own(slurm: Cluster) -> None:
+    said = on_every_node(slurm, "echo $(hostname) $(hostname -I)")
+    assert said == ["n1 10.99.0.11", "n2 10.99.0.12", "n3 10.99.0.13", "n4 10.99.0.14"]
+
+
+def test_nodes_have_gpus(slurm: Cluster) -> None:
+    assert on_every_node(slurm, "echo $CUDA_VISIBLE_DEVICES") == ["0,1,2,3,4,5,6,7"] * 4
+    assert slurm.run(["srun", "--gpus=3", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES"]).stdout == "0,1,2\n"
+    refused = slurm.run(["srun", "--gres=gpu:9", "true"], check=False)
+    assert refused.returncode != 0
+
+
+def test_nodes_share_files_but_not_tmp_and_memory(slurm: Cluster, tmp_path: Path) -> None:
+    script = f"n=$(hostname); for d in {tmp_path} /tmp /dev/shm /run/node-local; do touch $d/from-$n; done"
+    on_every_node(slurm, script)
+    try:
+        assert len(list(tmp_path.iterdir())) == 4
+        for name in slurm.names:
+            files = [f"{place}/from-{name}" for place in ("/dev/shm", "/run/node-local", "/tmp")]
+            assert list(slurm.leftovers(name).files) == files
+    finally:
+        on_every_node(slurm, "rm -f /tmp/from-* /dev/shm/from-* /run/node-local/from-*")
+    assert not slurm.leftovers("n1")
+
+
+def test_ports_of_nodes_do_not_collide_and_reach_each_other(slurm: Cluster) -> None:
+    server = "import socket,time; s=socket.create_server(('', 4242)); c,a=s.accept(); print(a[0]); time.sleep(0.2)"
+    client = (
+        "import socket,time\nfor i in range(100):\n try: socket.create_connection(('{}', 4242)); break\n"
+        " except OSError: time.sleep(0.05)\n"
+    )
+    script = 'case $(hostname) in n3) p=$2;; n4) p=$3;; *) p=$1;; esac; exec "$0" -S -c "$p"'
+    argv = ["srun", "-N4", "sh", "-c", script, sys.executable, server, client.format("n1"), client.format("n2")]
+    assert sorted(slurm.run(argv).stdout.split()) == ["10.99.0.13", "10.99.0.14"]
+
+
+def test_what_a_job_leaves_behind_is_seen(slurm: Cluster) -> None:
+    # Forked twice and in a session of its own, it is no descendant of the step any more.
+    slurm.run(["srun", "-w", "n2", "sh", "-c", "(setsid sleep 3217 >/dev/null 2>&1 &) ; true"])
+    until(lambda: not slurm.run(["squeue", "-h"]).stdout, 10, "the job ends")
+    left = slurm.leftovers("n2")
+    assert [process.argv for process in left.processes] == [("sleep", "3217")]
+    assert not slurm.leftovers("n1")
+    os.kill(left.processes[0].pid, signal.SIGKILL)
+    until(lambda: not slurm.leftovers("n2"), 5, "it is gone")
+
+
+def test_shape_and_settings_are_the_callers(make_slurm: MakeCluster) -> None:
+    cluster = make_slurm(
+        nodes=3,
+        gpus=0,
+        partitions=[Partition("prefill", "n1", default=True), Partition("decode", "n[2-3]", max_time="10")],
+        slurm_conf_lines="KillWait=7\nDebugFlags=NO_CONF_HASH",
+    )
+    assert cluster.run(["sinfo", "-h", "-o", "%P %N %l %G"]).stdout.splitlines() == [
+        "prefill* n1 infinite (null)",
+        "decode n[2-3] 10:00 (null)",
+    ]
+    assert "KillWait                = 7 sec" in cluster.run(["scontrol", "show", "config"]).stdout
+
+
+# ---- faults
+
+
+def test_a_crashed_node_is_noticed_and_comes_back(fresh_slurm: Cluster) -> None:
+    job = submit(fresh_slurm, "--no-requeue", "-w", "n3", "-o", "/dev/null", "--wrap", "sleep 3218")
+    until(lambda: len(fresh_slurm.processes_on("n3")) > 1, 10, "the job runs")
+    fresh_slurm.node("n3").crash()
+    assert fresh_slurm.processes_on("n3") == []
+    until(lambda: state_of(fresh_slurm, "n3").startswith("down"), 30, "the crash is noticed", every_s=0.2)
+    until(lambda: job_state(fresh_slurm, job) == "NODE_FAIL", 10, "the job has failed", every_s=0.2)
+    fresh_slurm.node("n3").boot()
+    fresh_slurm.wait_idle("n3")
+    assert len(on_every_node(fresh_slurm, "hostname")) == 4
+
+
+def test_a_node_that_hangs_goes_on(fresh_slurm: Cluster, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = "for i in $(seq 30); do echo $i; sleep 0.1; done"
+    submit(fresh_slurm, "-w", "n2", "-o", out, "--wrap", script)
+    until(lambda: out.exists() and bool(out.read_text()), 10, "the job runs")
+    fresh_slurm.node("n2").pause()
+    seen = out.read_text()
+    time.sleep(0.5)
+    assert out.read_text() == seen
+    fresh_slurm.node("n2").resume()
+    until(lambda: out.read_text().endswith("\n30\n"), 10, "the job goes on")
+
+
+def test_cable_slurmd_and_power(fresh_slurm: Cluster) -> None:
+    def reaches(name: str) -> bool:
+        ask = f"import socket; socket.create_connection(('{name}', 6818), timeout=0.5)"
+        return fresh_slurm.run([sys.executable, "-S", "-c", ask], check=False).returncode == 0
+
+    node = fresh_slurm.node("n1")
+    assert reaches("n1")
+    node.unplug()
+    assert not reaches("n1")
+    node.plug()
+    until(lambda: reaches("n1"), 10, "the cable is back")
+    node.kill_slurmd()
+    assert not reaches("n1")
+    node.start_slurmd()
+    until(lambda: reaches("n1"), 10, "slurmd is back")
+    node.poweroff()
+    assert node.init_pid() is None
+    with pytest.raises(RuntimeError, match="n1 is down"):
+        fresh_slurm.run(["true"], on="n1")
+    node.boot()
+    fresh_slurm.wait_idle()
+
+
+def test_jobs_outlive_the_controller(fresh_slurm: Cluster, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    job = submit(fresh_slurm, "-o", out, "--wrap", "sleep 2; echo done")
+    until(lambda: job_state(fresh_slurm, job) == "RUNNING", 10, "the job runs")
+    fresh_slurm.restart_controller()  # first in order: what it has not saved, a killed one forgets
+    fresh_slurm.kill_controller()
+    assert fresh_slurm.run(["squeue"], check=False).returncode != 0
+    fresh_slurm.start_controller()
+    until(lambda: job_state(fresh_slurm, job) == "COMPLETED", 20, "the job ends", every_s=0.2)
+    assert out.read_text() == "done\n"
+
+
+# ---- its end
+
+
+def test_nothing_remains_of_a_cluster(make_slurm: MakeCluster, tmp_path: Path) -> None:
+    mounts = Path("/proc/mounts").read_text()
+    cluster = make_slurm()
+    assert traces(cluster.directory)
+    submit(cluster, "-N4", "-o", "/dev/null", "--wrap", "srun sleep 3219")
+    client = subprocess.Popen(["srun", "--overlap", "sleep", "3219"], env=cluster.environment())
+    until(lambda: len(cluster.processes_on("n4")) > 1, 10, "the job runs")
+    cluster.stop()
+    assert client.wait(5) != 0
+    assert traces(cluster.directory) == []
+    assert Path("/proc/mounts").read_text() == mounts
+    assert list((cluster.directory / "bin").iterdir()) == []
+    cluster.stop()
+
+
+def test_a_cluster_ends_with_its_test_process(make_slurm: MakeCluster, tmp_path: Path) -> None:
+    directory = tmp_path / "cluster"
+    program = (
+        "import sys, time; from pathlib import Path; from tests.slurm.testcluster import Cluster\n"
+        f"Cluster(Path({str(directory)!r}), nodes=2).start(); print('up', flush=True); time.sleep(600)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "up\n"
+    assert traces(directory)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    until(lambda: traces(directory) == [], 10, "the cluster ends")
+    assert not Cluster.at(directory).running()
+
+
+def test_a_directory_that_slurm_cannot_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no spaces"):
+        Cluster(tmp_path / "my cluster")
+
+
+def test_two_clusters_at_once(make_slurm: MakeCluster) -> None:
+    one, two = make_slurm(nodes=2), make_slurm(nodes=3)
+    first = submit(one, "-o", "/dev/null", "--wrap", "sleep 3220")
+    assert job_state(one, first)
+    assert two.run(["squeue", "-h"]).stdout == ""
+    assert on_every_node(two, "hostname") == ["n1", "n2", "n3"]
+    one.stop()
+    assert on_every_node(two, "hostname") == ["n1", "n2", "n3"]
+    one.start()
+    assert on_every_node(one, "hostname") == ["n1", "n2"]
+    with pytest.raises(RuntimeError, match="already"):
+        Cluster(two.directory).start()
+
+
+def test_people_start_and_end_one(make_slurm: MakeCluster, tmp_path: Path) -> None:
+    def command(*argv: str) -> subprocess.CompletedProcess[str]:
+        full = [sys.executable, "-m", "tests.slurm.testcluster", *argv]
+        return subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    place = str(tmp_path / "by-hand")
+    assert command("status", place).returncode == 1
+    try:
+        up = command("up", place, "--nodes=2", "--gpus=4")
+        assert f"export PATH={place}/bin:$PATH" in up.stdout
+        assert "It runs already." in command("up", place).stdout
+        assert "gpu:4" in command("status", place).stdout
+        assert command("exec", place, "n2", "sh", "-c", "hostname; exit 3").stdout == "n2\n"
+    finally:
+        assert command("down", place).returncode == 0
+    assert traces(Path(place)) == []
+
+
+@pytest.mark.soak
+def test_accounting(make_slurm: MakeCluster) -> None:
+    cluster = make_slurm(nodes=2, dbd=True)
+    job = submit(cluster, "-o", "/dev/null", "-W", "--wrap", "true")
+    until(
+        lambda: "COMPLETED" in cluster.run(["sacct", "-n", "-P", "-X", "-j", job, "-o", "State"]).stdout,
+        20,
+        "sacct knows",
+    )
+
+
+# ---- without root
+
+
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_without_root_tests_are_omitted_by_name(ci: str, status: int) -> None:
+    program = (
+        "import os, sys, pytest; os.geteuid = lambda: 1000\n"
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'nodes_have_gpus', *sys.argv[1:]]))"
+    )
+    variables = {**os.environ, "CI": ci, "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", program, __file__], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert "omitted: 1 that need root" in done.stdout
+    assert "test_nodes_have_gpus" in done.stdout
+    assert "needs root: the nodes of a Slurm cluster" in done.stdout
+    assert done.returncode == status
