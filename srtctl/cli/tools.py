@@ -14,7 +14,7 @@ from srtctl.tools import find_programs, missing, tools_directory
 EPILOG = """\
 tools that can be installed:
   dynamo[==1.6.1|==1.4.2]   Dynamo's frontend, mocker and workers
-  client[==0.13.0|==0.11.0] aiperf, the benchmark client
+  client                    aiperf, the benchmark client
   services                  etcd, nats-server and nginx
 Each goes into an environment of its own in the tools directory: --directory, else $SRTCTL_TOOLS_DIR,
 else tools/ in srtctl's own environment. On a cluster choose a directory that all nodes see, and set

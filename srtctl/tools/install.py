@@ -23,6 +23,9 @@ from srtctl.tools.find import INCOMPLETE_MARK, PROGRAMS, version_in
 LOCKS = Path(__file__).resolve().parent.parent / "assets" / "locks"
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 PYTHON_VERSION = re.compile(r"(\d+)\.(\d+)")
+FAILED_HINT = (
+    "`pip download pip` tells whether the package index is reachable; without it set the paths in cluster.tools"
+)
 Say = Callable[[str], None]
 
 
@@ -46,10 +49,11 @@ class Release:
 
 
 # Argument of `srtctl tools install` -> releases, the preferred one first; the next one is the way out where it can't be
-# installed (no interpreter that fits, a package the index doesn't have).
+# installed (no interpreter that fits, a package the index doesn't have). aiperf before 0.13 can't draw lengths from a
+# range, which sa-bench needs, so there is no way out for the client.
 RELEASES = {
     "dynamo": (Release("dynamo", "1.6.1"), Release("dynamo", "1.4.2")),
-    "client": (Release("aiperf", "0.13.0", ((3, 11), (3, 13))), Release("aiperf", "0.11.0")),
+    "client": (Release("aiperf", "0.13.0", ((3, 11), (3, 13))),),
     "services": (Release("services", "1"),),
 }
 
@@ -96,10 +100,10 @@ def install(request: str, directory: Path, say: Say) -> Path:
             if is_complete(root, release):
                 say(f"{release.name}: already in {root}")
                 return root
-            python = find_python(release.pythons)
+            python = find_python(release.pythons) or _python_of_uv(release, say)
             if python is None:
                 oldest, newest = (".".join(map(str, v)) for v in release.pythons)
-                failures.append(f"{release.name} needs a Python from {oldest} to {newest}, and PATH has none")
+                failures.append(f"{release.name} needs a Python from {oldest} to {newest}, and there is none here")
             else:
                 failure = _make(release, root, python, say)
                 if not failure:
@@ -108,9 +112,8 @@ def install(request: str, directory: Path, say: Say) -> Path:
             say(failures[-1])
             if release is not releases[-1]:
                 say(f"{name}: falling back to an older release")
-    hint = "is the package index reachable from here? `pip download pip` tells"
     raise SrtctlError(
-        Problem("install-failed", f"{request} could not be installed", hint="; ".join([*failures, hint])),
+        Problem("install-failed", f"{request} could not be installed: {'; '.join(failures)}", hint=FAILED_HINT),
         ExitCode.UNAVAILABLE,
     )
 
@@ -135,6 +138,22 @@ def find_python(supported: tuple[tuple[int, int], tuple[int, int]]) -> str | Non
         if path and _python_version(path) == (3, minor):
             return path
     return None
+
+
+def _python_of_uv(release: Release, say: Say) -> str | None:
+    """An interpreter outside PATH that uv knows of, or one that it downloads into the user's data directory."""
+    uv = _find_uv()
+    if uv is None:
+        return None
+    (oldest, newest), name = release.pythons, release.name
+    wanted = f">={oldest[0]}.{oldest[1]},<{newest[0]}.{newest[1] + 1}"
+    find = [uv, "python", "find", "--system", wanted]
+    answer = subprocess.run([*find, "--no-python-downloads"], capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        say(f"{name}: no Python {wanted} on this machine; letting uv download one")
+        _run([uv, "python", "install", "--quiet", f"{newest[0]}.{newest[1]}"])
+        answer = subprocess.run(find, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _python_version(python: str) -> tuple[int, int] | None:
