@@ -118,6 +118,27 @@ def test_no_interpreter_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert installer.find_python(((3, 11), (3, 13))) is None
 
 
+def test_uv_is_asked_for_an_interpreter_and_then_for_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "uv"  # knows no interpreter until it has "downloaded" one
+    uv.write_text(
+        f"""#!/bin/sh
+case "$*" in
+*"python install"*3.13*) : >{tmp_path}/got ;;
+*"python find"*">=3.11,<3.14"*) [ -e {tmp_path}/got ] && echo /got/python3.13 ;;
+esac
+"""
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr(installer, "_find_uv", lambda: str(uv))
+    said: list[str] = []
+    (release,) = installer.RELEASES["client"]
+    assert installer._python_of_uv(release, said.append) == "/got/python3.13"
+    assert installer._python_of_uv(release, said.append) == "/got/python3.13"
+    assert said == ["aiperf-0.13.0: no Python >=3.11,<3.14 on this machine; letting uv download one"]
+
+
 def test_list_as_json(tmp_path: Path) -> None:
     shown = json.loads(srtctl("list", "--json", "--directory", str(tmp_path)).stdout)
     assert shown["directory"] == str(tmp_path)
