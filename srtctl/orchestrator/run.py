@@ -153,7 +153,7 @@ def _serve(context: Context, inputs: Inputs, starter: LocalStarter, points: list
         report.warn(f"pass_environment: {name} is not set here")
     starter.listen(context.inbox)
     report.timing("bind_s", clock.wall() - report.data["started_at"])
-    checks = VersionChecks(supervisor, clock)
+    checks = VersionChecks(supervisor)
     try:
         with _guard(outcome, report):
             gate.bring_up(context, checks)

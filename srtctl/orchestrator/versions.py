@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from srtctl.orchestrator.clock import Clock
 from srtctl.orchestrator.events import Event, Exited, NotStarted
 from srtctl.orchestrator.failures import Failure, how_to_get
 from srtctl.orchestrator.starter import Spawn
@@ -23,9 +22,8 @@ class VersionChecks:
         found: Process name -> first line of the program's answer.
     """
 
-    def __init__(self, supervisor: Supervisor, clock: Clock):
+    def __init__(self, supervisor: Supervisor):
         self._supervisor = supervisor
-        self._begun = clock.wall()
         self._open: dict[str, Process] = {}
         self._outputs: dict[str, Path] = {}
         self.found: dict[str, str] = {}
@@ -47,21 +45,21 @@ class VersionChecks:
             return
         process = self._open.pop(event.name)
         if isinstance(event, NotStarted):
-            self._fail(process, f"the program is missing: {event.text}")
+            self._fail(process, event.at, f"the program is missing: {event.text}")
             return
         text = self._outputs[event.name].read_text(encoding="utf-8", errors="replace").strip()
         self.found[process.name] = text.splitlines()[0] if text else ""
         want = process.version_want
         if event.code != 0 and (not want or not re.search(want, text)):
             answer = f" ({text.splitlines()[-1]})" if text else ""
-            self._fail(process, f"its version could not be read: {describe_exit(event.code)}{answer}")
+            self._fail(process, event.at, f"its version could not be read: {describe_exit(event.code)}{answer}")
         elif want and not re.search(want, text):
-            self._fail(process, f"wrong version: found {self.found[process.name]!r}, wanted {want!r}")
+            self._fail(process, event.at, f"wrong version: found {self.found[process.name]!r}, wanted {want!r}")
 
-    def _fail(self, process: Process, what: str) -> None:
+    def _fail(self, process: Process, at: float, what: str) -> None:
         program = process.version_argv[0]
         text = f"{what}; program {program}{how_to_get(process.role)}"
-        self._supervisor.fail(Failure(process.name, self._begun, text, explains=True))
+        self._supervisor.fail(Failure(process.name, at, text, explains=True))
 
 
 def distinct(processes: tuple[Process, ...]) -> list[Process]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from srtctl import rundir
-from srtctl.orchestrator import proctree
 from srtctl.orchestrator.liveness import State, liveness
 from srtctl.plan.model import Budgets, PointSteps, RenderedFile, Step
 
@@ -358,18 +357,14 @@ def test_client_that_is_missing(tmp_path: Path, start: Start) -> None:
     assert "srtctl tools install" in run.result()["reason"]
 
 
-def test_what_a_client_leaves_running_is_ended(tmp_path: Path, start: Start) -> None:
-    script = "import os, time\nif os.fork() == 0:\n os.setsid()\n"
-    script += " if os.fork() == 0: open('pid', 'w').write(str(os.getpid())); time.sleep(600)\n"
-    script += " os._exit(0)\ntime.sleep(0.3)"
-    run = start(
-        write_allocation(
-            tmp_path, small_plan(), [point(client(script, name="a"), client("import time; time.sleep(0.5)", name="b"))]
-        )
-    )
+def test_what_a_client_leaves_running_is_ended_before_the_next_one(tmp_path: Path, start: Start) -> None:
+    leaves = "import os, time\nif os.fork() == 0:\n os.setsid()\n"
+    leaves += " if os.fork() == 0: open('pid', 'w').write(str(os.getpid())); time.sleep(600)\n"
+    leaves += " os._exit(0)\ntime.sleep(0.3)"
+    looks = "import os; pid = open('../a/pid').read(); assert not os.path.exists(f'/proc/{pid}')"
+    steps = point(client(leaves, name="a"), client(f"import time; time.sleep(0.3); {looks}", name="b"))
+    run = start(write_allocation(tmp_path, small_plan(), [steps]))
     assert run.wait() == 0, run.log()
-    pid = int((tmp_path / "sweep/points/0000/attempt-0/measurements/a/pid").read_text())
-    assert proctree.entry(pid) is None
 
 
 def test_invalid_row(tmp_path: Path, start: Start) -> None:
