@@ -64,7 +64,7 @@ def server(name: str = "frontend0", **more: Any) -> Process:
     probe = Probe("http", f"{HOST}:@port:{name}/http@", "/health", expect_json={"status": "ok"})
     more.setdefault("role", "frontend")
     more.setdefault("probe", probe)
-    return python(name, SERVER, HOST, f"@port:{name}/http@", **more)
+    return python(name, more.pop("script", SERVER), HOST, f"@port:{name}/http@", **more)
 
 
 def small_plan(*others: Process, **changes: Any) -> Plan:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from srtctl import rundir
 from srtctl.orchestrator.liveness import State, liveness
 from srtctl.plan.model import Budgets, PointSteps, RenderedFile, Step
 
-from .small import BREEDER, IGNORES_TERM, SLEEPER, python, server, small_plan
+from .small import BREEDER, IGNORES_TERM, SERVER, SLEEPER, python, server, small_plan
 from .stack import PYTHON, Running, all_gone, custom_step, point, port, write_allocation
 
 Start = Callable[..., Running]
@@ -308,6 +309,35 @@ def test_worker_that_is_never_ready(tmp_path: Path, start: Start) -> None:
     assert cause["process"] == "decode0"
     assert "was not ready after 1 s (last seen: status is 'ok', not 'up')" in cause["what"]
     assert cause["log_tail"] == ["listening"]
+
+
+CUT = SERVER.replace("data: [DONE]\\n\\n", "")
+HANGS = SERVER.replace("def do_POST(self):", "def do_POST(self):\n        import time; time.sleep(600)")
+
+
+def test_canary_that_is_cut(tmp_path: Path, start: Start) -> None:
+    """Every process is ready, the model is listed, the answer comes with status 200: and still it is no answer."""
+    assert CUT != SERVER
+    plan = small_plan(budgets=Budgets(ready_s=2.0))
+    plan = replace(plan, processes=(server(script=CUT),))
+    run = start(write_allocation(tmp_path, plan, [point(client())]))
+    assert run.wait(15) == 1
+    status = run.status()
+    assert "the canary request was not answered: the stream ended after 1 chunks without [DONE]" in status["reason"]
+    assert (status["root_cause"]["process"], status["points"][0]["state"]) == ("frontend0", "not_run")
+
+
+def test_loss_while_the_canary_hangs(tmp_path: Path, start: Start) -> None:
+    plan = small_plan()
+    plan = replace(plan, processes=(server(script=HANGS), python("decode0", SLEEPER)))
+    run = start(write_allocation(tmp_path, plan, [point(client())]))
+    run.until(lambda s: s["phase"] == "ready_wait")
+    time.sleep(0.5)
+    begun = time.monotonic()
+    os.kill(run.state_of("decode0")["pid"], signal.SIGKILL)
+    assert run.wait(10) == 1
+    assert time.monotonic() - begun < 3.0
+    assert run.status()["root_cause"]["process"] == "decode0"
 
 
 @pytest.mark.parametrize(("code", "what"), [(0, "exit code 0, although nobody asked"), (5, "exit code 5")])

@@ -13,6 +13,8 @@ import pytest
 from srtctl.orchestrator.state import describe_exit
 from srtctl.plan.model import Step
 from srtctl.plan.programs import Programs
+from srtctl.schema import ToolsConfig
+from srtctl.tools.find import find_programs
 
 from .stack import Running, all_gone, custom_step, point, real_plan, write_allocation
 
@@ -47,6 +49,27 @@ def test_whole_stack(tmp_path: Path, programs: Programs, model_dir: Path, start:
     assert result["state"] == "ok"
     assert (result["rows"][0]["measurement"], result["rows"][0]["valid"]) == ("custom", True)
     print(status["timings"])
+
+
+def test_from_nothing_to_an_answer(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running]
+) -> None:
+    """Alone on two cores it takes 1.4 s (asked for: 3 s); the limit here leaves room for what runs beside the test."""
+    run = start(write_allocation(tmp_path, real_plan(programs, model_dir), [point(custom_step("pass"))]))
+    assert run.wait() == 0
+    timings = run.status()["timings"]
+    assert timings["first_answer_s"] < 10.0
+    assert timings["client_start_s"] < 1.0  # from the last server's readiness
+    assert timings["stop_s"] < 3.0
+
+
+def test_dynamo_1_4(tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running]) -> None:
+    """The older release registers in the same way and leaves in the same way."""
+    found, problems = find_programs(ToolsConfig(), dynamo_version="1.4.2")
+    assert not problems
+    run = start(write_allocation(tmp_path, real_plan(found, model_dir), [point(custom_step(CLIENT))]))
+    assert run.wait() == 0, run.log()
+    assert run.status()["ready"]["seen"] == {"prefill": 1, "decode": 1}
 
 
 LOAD = CLIENT.replace("range(5)", "range(10**9)")
