@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 UV = Path(sys.prefix) / "bin" / "uv"
 HYDRAS = [
     pytest.param("hydra-core==1.3.8", id="hydra-1.3"),
-    pytest.param("hydra-core>=1.4.0rc1,<1.5", id="hydra-1.4", marks=pytest.mark.soak),
+    pytest.param("hydra-core>=1.4.0rc1,<1.5", id="hydra-1.4"),
 ]
 
 
