@@ -69,7 +69,7 @@ def point_from_stock(
 
 
 def _compose(argv: Sequence[str], session: Session) -> None:
-    from srtctl.composition import arguments, explain
+    from srtctl.composition import arguments, explain, refusals
     from srtctl.composition.session import run_hydra
     from srtctl.composition.shape import adds_keys
 
@@ -81,7 +81,7 @@ def _compose(argv: Sequence[str], session: Session) -> None:
     session.config_dirs = words.values_of("-cd", "--config-dir")
     sweep = not words.inspects
     if sweep and not words.multirun and not (session.recipe is not None and session.recipe.sweeps):
-        problems = explain.ambiguous(words.overrides)
+        problems = refusals.ambiguous(words.overrides)
         if problems:
             raise SrtctlError(problems)
     if sweep:

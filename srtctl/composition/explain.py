@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from srtctl.composition.ownership import GROUPS
+from srtctl.composition.ownership import GROUPS, named_groups
 from srtctl.composition.yamlfile import distinct
 from srtctl.errors import Problem, SrtctlError, errors_of
 
@@ -47,7 +47,7 @@ def translate(error: BaseException, session: Session) -> list[Problem]:
     source = _recipe_source(recipe, key) if recipe is not None and key else ""
     missing = re.search(r"Could not (?:find|load) '([^']+)'", str(cause))
     if missing:
-        return [_missing_config(missing[1], str(cause), source)]
+        return [_missing_config(missing[1], str(cause), session)]
     if "nterpolation" in type(cause).__name__ or "nterpolation" in text:
         return [Problem("interpolation", text, key=key, source=source, hint="write a literal ${...} as \\${...}")]
     return [Problem("composition", text, key=key, source=source)]
@@ -63,76 +63,6 @@ def of_recipe(recipe: Recipe) -> list[Problem]:
             if not (isinstance(problem.value, str) and "${" in problem.value):
                 found.append(replace(problem, source=_nearest(lines, problem.key) or str(recipe.path)))
     return found
-
-
-def mismatched_types(config: Mapping[str, Any], types: Mapping[str, type]) -> list[Problem]:
-    """`backend.type` and `benchmark.type` set to something else than the group that was chosen."""
-    problems = []
-    for name, cls in types.items():
-        field = getattr(cls, "__dataclass_fields__", {}).get("type")
-        node = config.get(name)
-        found = node.get("type") if isinstance(node, Mapping) else None
-        if field is not None and cls.__name__ not in ("BackendConfig", "BenchmarkConfig") and found != field.default:
-            problems.append(
-                Problem(
-                    "type-of-group",
-                    f"the keys of {name} are those of {name}={field.default}; choose the group instead of the key",
-                    key=f"{name}.type",
-                    value=found,
-                    allowed=str(field.default),
-                    hint=f"{name}={found}",
-                )
-            )
-    return problems
-
-
-def ambiguous(words: Iterable[str]) -> list[Problem]:
-    """Overrides that sweep although no sweep was asked for: a typo must not become allocations."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    from srtctl.composition.shape import takes_list
-
-    problems = []
-    for word in words:
-        key, _, value = word.partition("=")
-        if not any(mark in value for mark in ",("):
-            continue
-        try:
-            swept = OverridesParser.create().parse_override(word).is_sweep_override()
-        except HydraException:
-            continue  # Hydra refuses it in a moment, and says why
-        if swept:
-            hint = f"add -m to sweep over it; as text: \"{key}='{value}'\""
-            if takes_list(key.lstrip("+")) and "(" not in value:
-                hint = f"as a list: '{key}=[{value}]'; add -m to sweep over it"
-            problems.append(
-                Problem(
-                    "ambiguous-value",
-                    "these are several values, but no sweep was asked for",
-                    key=key,
-                    value=value,
-                    allowed="one value, or a sweep with -m",
-                    hint=hint,
-                    source=_COMMAND_LINE,
-                )
-            )
-    return problems
-
-
-def foreign_launcher(name: str) -> SrtctlError:
-    """A launcher that is not srtctl's would run the preparation of jobs as a job."""
-    return SrtctlError(
-        Problem(
-            "foreign-launcher",
-            "this launcher can't start srtctl's jobs: it would run their preparation instead of them",
-            key="hydra/launcher",
-            value=name or "not srtctl's",
-            allowed="srtctl_local, srtctl_slurm, srtctl_preview",
-            hint="leave hydra/launcher out; cluster=... decides how jobs are started",
-            source=_COMMAND_LINE,
-        )
-    )
 
 
 def _of_words(words: Sequence[str], session: Session) -> list[Problem]:
@@ -183,7 +113,7 @@ def _of_key(key: str, values: Sequence[Any]) -> list[Problem]:
         found = [p for p in _check(config) if p.key == key or p.key.startswith((f"{key}.", f"{key}["))]
         if not found:
             found = [p for p in _check(config) if key.startswith(f"{p.key}.") and p.rule == "unknown-key"]
-        problems += [_with_groups(problem) for problem in found]
+        problems += [_with_groups(p) for p in found if not (isinstance(p.value, str) and "${" in p.value)]
     return [replace(problem, source=_COMMAND_LINE) for problem in problems]
 
 
@@ -208,8 +138,10 @@ def _with_groups(problem: Problem) -> Problem:
     """An unknown key at the top may be a misspelt group."""
     if problem.rule != "unknown-key" or "." in problem.key:
         return problem
-    close = difflib.get_close_matches(problem.key, GROUPS, n=1)
-    hint = f"did you mean {close[0]}?" if close else problem.hint
+    from srtctl.validate.types import suggestion
+
+    known = {*GROUPS, *problem.allowed.split(", ")}
+    hint = suggestion(problem.key, sorted(known)) or problem.hint
     return replace(problem, hint=hint, allowed=f"{problem.allowed}; groups: {', '.join(GROUPS)}")
 
 
@@ -255,22 +187,27 @@ def _syntax(word: str, error: BaseException) -> Problem:
     )
 
 
-def _missing_config(path: str, text: str, source: str) -> Problem:
+def _missing_config(path: str, text: str, session: Session) -> Problem:
     group, _, option = path.rpartition("/")
     listed = text.partition("Available options in")[2].partition(":")[2].partition("Config search path")[0]
     known = [name for name in listed.split() if name]
-    if group:
-        return unknown_option(group, option, known, source or _COMMAND_LINE)
-    return Problem("unknown-config", f"there is no config {path}", key="defaults", source=source)
+    lines = next(iter(session.recipe.lines.values()), {}) if session.recipe is not None else {}
+    if not group:
+        return Problem("unknown-config", f"there is no config {path}", "defaults", source=_nearest(lines, "defaults"))
+    source = _COMMAND_LINE
+    if group not in named_groups(session.constants):
+        entries = [key for key in lines if key.startswith("defaults.") and key.split()[-1].endswith(group)]
+        source = _nearest(lines, entries[0] if entries else group)
+    return unknown_option(group, option, known, source or _COMMAND_LINE)
 
 
 def _recursion(session: Session) -> Problem:
-    where = str(session.recipe.path) if session.recipe is not None else ""
+    lines = next(iter(session.recipe.lines.values()), {}) if session.recipe is not None else {}
     return Problem(
         "recursive-defaults",
         "a config includes itself, directly or through others",
         key="defaults",
-        source=where,
+        source=_nearest(lines, "defaults"),
         hint="look at the defaults lists of the files it names",
     )
 

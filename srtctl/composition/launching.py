@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint
-from srtctl.composition.explain import foreign_launcher
+from srtctl.composition.refusals import foreign_launcher
 from srtctl.composition.session import words_of
 from srtctl.errors import Problem, SrtctlError
 

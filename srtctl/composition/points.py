@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint, Sources
-from srtctl.composition import explain
+from srtctl.composition import explain, refusals
 from srtctl.composition.fast import Base, cannot_be_fast
 from srtctl.composition.session import NODES_GROUP, words_of
 from srtctl.composition.sources import SourceTable
@@ -143,7 +143,7 @@ class _Maker:
         if base is None or config is None:
             base = Base(self.loader.load_sweep_config(self.master, list(texts)))
             config = base.plain
-        problems = explain.mismatched_types(config, base.types)
+        problems = refusals.mismatched_types(config, base.types)
         if problems:
             raise SrtctlError(problems)
         return make_point(index, texts, config, base.choices, self._sources(base, texts), self.session)
@@ -191,7 +191,7 @@ def from_stock(
 ) -> ComposedPoint:
     """One point, composed by Hydra alone."""
     base = Base(loader.load_sweep_config(master, texts))
-    problems = explain.mismatched_types(base.plain, base.types)
+    problems = refusals.mismatched_types(base.plain, base.types)
     if problems:
         raise SrtctlError(problems)
     sources = Sources(SourceTable(loader, master, texts, texts, session))

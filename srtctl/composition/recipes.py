@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from srtctl.composition import sweeping, variants, yamlfile
-from srtctl.composition.ownership import drop_owned, named_groups
+from srtctl.composition.ownership import OWNED, drop_owned, named_groups
 from srtctl.composition.plain import Prepared, prepare_plain, prepare_with_defaults
 from srtctl.composition.registration import PROVIDER
 from srtctl.composition.sweeping import Section
@@ -162,7 +162,12 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
         prepared.dropped += sweeping.forget_unused(section, prepared.config, groups)
         params = sweeping.apply(section, prepared.config)
         prepared.config = sweeping.use_texts(section, prepared.config)
-    lines = {key: f"{document.path}:{line}" for key, line in variant.lines.items()}
+    owned = tuple(f"{path}." for group in groups for path in OWNED[group])
+    lines = {
+        key: f"{document.path}:{line}"
+        for key, line in variant.lines.items()
+        if not f"{key}.".startswith(owned or ("\0",))
+    }
     return _Job(variant.name, prepared, section, lines, params)
 
 

@@ -97,7 +97,7 @@ def _is_active() -> bool:
 
 def _foreign_task(config: Any) -> None:
     """What Hydra would run for each point; a launcher that is not ours ends here."""
-    from srtctl.composition.explain import foreign_launcher
+    from srtctl.composition.refusals import foreign_launcher
 
     raise foreign_launcher("")
 

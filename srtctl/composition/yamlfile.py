@@ -126,10 +126,14 @@ class _Reader:
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, key)
             if isinstance(node, yaml.SequenceNode):
-                return [self.value(item, f"{key}.{number}") for number, item in enumerate(node.value)]
+                return [self._item(item, f"{key}.{number}") for number, item in enumerate(node.value)]
             return self._scalar(node, key)
         finally:
             self._open.discard(id(node))
+
+    def _item(self, node: Any, key: str) -> Any:
+        self.lines[key] = node.start_mark.line + 1
+        return self.value(node, key)
 
     def _scalar(self, node: Any, key: str) -> Any:
         try:

@@ -122,7 +122,15 @@ def test_times_stay_text() -> None:
 
 def test_lines_of_every_key() -> None:
     document = yamlfile.parse(Path("r.yaml"), "name: x\nmodel:\n  path: p\n\n  name: n\nlist:\n  - a: 1\n")
-    assert document.lines == {"name": 1, "model": 2, "model.path": 3, "model.name": 5, "list": 6, "list.0.a": 7}
+    assert document.lines == {
+        "name": 1,
+        "model": 2,
+        "model.path": 3,
+        "model.name": 5,
+        "list": 6,
+        "list.0": 7,
+        "list.0.a": 7,
+    }
     assert document.source("model.path.deeper") == "r.yaml:3"
 
 
