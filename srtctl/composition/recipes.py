@@ -163,11 +163,8 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
         params = sweeping.apply(section, prepared.config)
         prepared.config = sweeping.use_texts(section, prepared.config)
     owned = tuple(f"{path}." for group in groups for path in OWNED[group])
-    lines = {
-        key: f"{document.path}:{line}"
-        for key, line in variant.lines.items()
-        if not f"{key}.".startswith(owned or ("\0",))
-    }
+    mine = {key: line for key, line in variant.lines.items() if not any(f"{key}.".startswith(path) for path in owned)}
+    lines = {key: f"{document.path}:{line}" for key, line in mine.items()}
     return _Job(variant.name, prepared, section, lines, params)
 
 

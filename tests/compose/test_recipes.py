@@ -1,4 +1,4 @@
-"""What a recipe extends, what groups on the command line replace, where values come from, and composing a result again."""
+"""What a recipe extends, what groups replace, where values come from, and composing a result again."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ HOSTILE = {
     "argv", [["mode=pd-wideep-4p9d", "backend=sglang"], ["benchmark=custom", "cluster=gb200-nvl72"], []]
 )
 def test_a_resolved_config_is_the_same_job(write: Callable[..., Path], argv: list[str]) -> None:
-    first: dict[str, Any] = {k: v for k, v in compose.points(argv)[0].config.items()}
+    first: dict[str, Any] = dict(compose.points(argv)[0].config)
     for key, value in HOSTILE.items():
         node, _, last = key.rpartition(".")
         if node == "benchmark" and "benchmark=custom" in argv:
