@@ -1,0 +1,1 @@
+"""What srtctl knows of Slurm: its client programs, its releases, its queue and its messages."""

@@ -1,0 +1,85 @@
+"""Which release of Slurm is here, and which of sbatch's options it has."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from srtctl.errors import Problem
+from srtctl.slurm.command import run
+
+# Options that came later than the oldest release in use -> a release that has them.
+NEWER = {"segment": "24.11"}
+
+# What asks for an option, where that is not sbatch_directives.
+KEYS = {
+    "segment": "slurm.segment (or cluster.use_segment_directive)",
+    "exclusive": "slurm.exclusive (or cluster.use_exclusive_directive)",
+    "gpus-per-node": "cluster.use_gpus_per_node_directive",
+    **{
+        name: f"slurm.{name.replace('-', '_')}"
+        for name in (
+            *("account", "partition", "qos", "reservation", "constraint", "nodelist", "exclude", "dependency", "mem"),
+            *("gres", "comment", "mail-user", "mail-type"),
+        )
+    },
+    "time": "slurm.time_limit",
+}
+
+# Long options in the text of `sbatch --help`; `--gres` and the like stand behind spaces, commas or brackets.
+_LONG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
+# Listed in no release's help although all have it; srtctl uses it always.
+_UNLISTED = frozenset({"open-mode"})
+
+
+@cache
+def version_text() -> str:
+    """The release of the client programs, such as `22.05.8`; asks no controller.
+
+    Raises:
+        SrtctlError: There is no sbatch here.
+    """
+    words = run(["sbatch", "--version"]).stdout.split()
+    return words[-1] if words else "unknown"
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """`22.05.8` as (22, 5, 8), to be compared; empty for a text without numbers."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+@cache
+def sbatch_options() -> frozenset[str]:
+    """Every long option that sbatch's help lists here, those of the site's plug-ins too."""
+    return frozenset(_LONG.findall(run(["sbatch", "--help"], check=False).stdout))
+
+
+def option_problems(names: Iterable[str]) -> list[Problem]:
+    """One error for each option that this sbatch doesn't have.
+
+    Args:
+        names: Long names without dashes, such as `segment`.
+
+    Raises:
+        SrtctlError: There is no sbatch here.
+    """
+    known = sbatch_options() | _UNLISTED
+    return [_problem(name, known) for name in dict.fromkeys(names) if name not in known and not _accepted(name)]
+
+
+def _accepted(name: str) -> bool:
+    """Whether sbatch takes an option that its help is silent about; it is asked without submitting anything."""
+    answer = run(["sbatch", f"--{name}", "--usage"], check=False)
+    return "unrecognized option" not in answer.stderr
+
+
+def _problem(name: str, known: Iterable[str]) -> Problem:
+    here = version_text()
+    later = f"; {NEWER[name]} has it" if name in NEWER else ""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close and not later else "leave it out on this cluster"
+    return Problem(
+        "slurm-version", f"Slurm {here} has no --{name}{later}", KEYS.get(name, f"sbatch_directives.{name}"), hint=hint
+    )
