@@ -6,51 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from .asking import job_state, on_every_node, submit, traces
 from .conftest import MakeCluster
 from .testcluster import Cluster, Partition
 from .testcluster.node import ROOT
 from .testcluster.processes import until
-
-
-def on_every_node(cluster: Cluster, script: str) -> list[str]:
-    argv = ["srun", f"-N{len(cluster.names)}", "--ntasks-per-node=1", "--gres=gpu:8", "sh", "-c", script]
-    return sorted(cluster.run(argv).stdout.splitlines())
-
-
-def state_of(cluster: Cluster, name: str) -> str:
-    return cluster.run(["sinfo", "-h", "-N", "-n", name, "-o", "%T"]).stdout.strip()
-
-
-def job_state(cluster: Cluster, job: str) -> str:
-    return cluster.run(["squeue", "-h", "-t", "all", "-j", job, "-o", "%T"]).stdout.strip()
-
-
-def submit(cluster: Cluster, *argv: str | Path) -> str:
-    """Submit as a program outside does: by the wrapped sbatch in PATH. Returns the job's id."""
-    done = subprocess.run(
-        ["sbatch", "--parsable", *argv], env=cluster.environment(), capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def traces(directory: Path) -> list[str]:
-    """What a cluster in this directory has put into the machine: processes, mounts, interfaces."""
-    found = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line]
-    found += [entry.name for entry in Path("/sys/class/net").iterdir() if entry.name.startswith(("port-", "br0"))]
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            mounted, state = place.joinpath("mounts").read_text(), place.joinpath("stat").read_text()
-        except OSError:
-            continue
-        if str(directory) in mounted and state.rpartition(")")[2].split()[0] != "Z":
-            found.append(place.joinpath("cmdline").read_text().replace("\0", " "))
-    return found
-
 
 # ---- a cluster as there are others
 
@@ -66,7 +30,12 @@ def test_a_job_is_submitted_from_outside_and_runs(slurm: Cluster, tmp_path: Path
 
 def test_nodes_have_names_and_addresses_of_their_own(slurm: Cluster) -> None:
     said = on_every_node(slurm, "echo $(hostname) $(hostname -I)")
-    assert said == ["n1 10.99.0.11", "n2 10.99.0.12", "n3 10.99.0.13", "n4 10.99.0.14"]
+    assert said == [f"n{i} 10.99.0.1{i} 10.98.0.1{i}" for i in (1, 2, 3, 4)]
+    resolved = on_every_node(slurm, "getent hosts n1 n2 n3 n4 | cut -d' ' -f1 | paste -sd ' '")
+    assert resolved == ["10.99.0.11 10.99.0.12 10.99.0.13 10.99.0.14"] * 4
+    ask = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('192.0.2.1', 9))"
+    mine = on_every_node(slurm, f'{sys.executable} -S -c "{ask}; print(s.getsockname()[0])"')
+    assert mine == [f"10.99.0.1{i}" for i in (1, 2, 3, 4)]
 
 
 def test_nodes_have_gpus(slurm: Cluster) -> None:
@@ -107,8 +76,10 @@ def test_what_a_job_leaves_behind_is_seen(slurm: Cluster) -> None:
     left = slurm.leftovers("n2")
     assert [process.argv for process in left.processes] == [("sleep", "3217")]
     assert not slurm.leftovers("n1")
+    with pytest.raises(TimeoutError, match=r"n2.*sleep.*3217"):
+        slurm.wait_clean(0.1)
     os.kill(left.processes[0].pid, signal.SIGKILL)
-    until(lambda: not slurm.leftovers("n2"), 5, "it is gone")
+    slurm.wait_clean()
 
 
 def test_shape_and_settings_are_the_callers(make_slurm: MakeCluster) -> None:
@@ -123,69 +94,6 @@ def test_shape_and_settings_are_the_callers(make_slurm: MakeCluster) -> None:
         "decode n[2-3] 10:00 (null)",
     ]
     assert "KillWait                = 7 sec" in cluster.run(["scontrol", "show", "config"]).stdout
-
-
-# ---- faults
-
-
-def test_a_crashed_node_is_noticed_and_comes_back(fresh_slurm: Cluster) -> None:
-    job = submit(fresh_slurm, "--no-requeue", "-w", "n3", "-o", "/dev/null", "--wrap", "sleep 3218")
-    until(lambda: len(fresh_slurm.processes_on("n3")) > 1, 10, "the job runs")
-    fresh_slurm.node("n3").crash()
-    assert fresh_slurm.processes_on("n3") == []
-    until(lambda: state_of(fresh_slurm, "n3").startswith("down"), 30, "the crash is noticed", every_s=0.2)
-    until(lambda: job_state(fresh_slurm, job) == "NODE_FAIL", 10, "the job has failed", every_s=0.2)
-    fresh_slurm.node("n3").boot()
-    fresh_slurm.wait_idle("n3")
-    assert len(on_every_node(fresh_slurm, "hostname")) == 4
-
-
-def test_a_node_that_hangs_goes_on(fresh_slurm: Cluster, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    script = "for i in $(seq 30); do echo $i; sleep 0.1; done"
-    submit(fresh_slurm, "-w", "n2", "-o", out, "--wrap", script)
-    until(lambda: out.exists() and bool(out.read_text()), 10, "the job runs")
-    fresh_slurm.node("n2").pause()
-    seen = out.read_text()
-    time.sleep(0.5)
-    assert out.read_text() == seen
-    fresh_slurm.node("n2").resume()
-    until(lambda: out.read_text().endswith("\n30\n"), 10, "the job goes on")
-
-
-def test_cable_slurmd_and_power(fresh_slurm: Cluster) -> None:
-    def reaches(name: str) -> bool:
-        ask = f"import socket; socket.create_connection(('{name}', 6818), timeout=0.5)"
-        return fresh_slurm.run([sys.executable, "-S", "-c", ask], check=False).returncode == 0
-
-    node = fresh_slurm.node("n1")
-    assert reaches("n1")
-    node.unplug()
-    assert not reaches("n1")
-    node.plug()
-    until(lambda: reaches("n1"), 10, "the cable is back")
-    node.kill_slurmd()
-    assert not reaches("n1")
-    node.start_slurmd()
-    until(lambda: reaches("n1"), 10, "slurmd is back")
-    node.poweroff()
-    assert node.init_pid() is None
-    with pytest.raises(RuntimeError, match="n1 is down"):
-        fresh_slurm.run(["true"], on="n1")
-    node.boot()
-    fresh_slurm.wait_idle()
-
-
-def test_jobs_outlive_the_controller(fresh_slurm: Cluster, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    job = submit(fresh_slurm, "-o", out, "--wrap", "sleep 2; echo done")
-    until(lambda: job_state(fresh_slurm, job) == "RUNNING", 10, "the job runs")
-    fresh_slurm.restart_controller()  # first in order: what it has not saved, a killed one forgets
-    fresh_slurm.kill_controller()
-    assert fresh_slurm.run(["squeue"], check=False).returncode != 0
-    fresh_slurm.start_controller()
-    until(lambda: job_state(fresh_slurm, job) == "COMPLETED", 20, "the job ends", every_s=0.2)
-    assert out.read_text() == "done\n"
 
 
 # ---- its end
@@ -226,6 +134,12 @@ def test_a_cluster_ends_with_its_test_process(make_slurm: MakeCluster, tmp_path:
 def test_a_directory_that_slurm_cannot_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no spaces"):
         Cluster(tmp_path / "my cluster")
+
+
+def test_a_cluster_that_does_not_start_says_why(make_slurm: MakeCluster, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="NoSuchSetting"):
+        make_slurm(slurm_conf_lines="NoSuchSetting=1")
+    assert traces(tmp_path) == []
 
 
 def test_two_clusters_at_once(make_slurm: MakeCluster) -> None:

@@ -22,8 +22,9 @@ from .spec import ONE_PARTITION, Partition, Spec, lines_of
 class Cluster:
     """A real Slurm of several nodes on this machine, which need root, Linux and Debian's packages of Slurm.
 
-    Every node, and the host `login` on which the controller runs, has a hostname, an address (10.99.0.x, of a network
-    of the cluster's own), processes, mounts and shared memory of its own. Other files are shared, but for `local_dirs`.
+    Every node, and the host `login` on which the controller runs, has a hostname, an address (eth0, 10.99.0.x, of a
+    network of the cluster's own), processes, mounts and shared memory of its own. Nodes also have a second interface
+    (fabric0, 10.98.0.x), of which names and Slurm know nothing. Files are shared, but for `local_dirs`.
     Nothing outlives the process that started it, unless that was with `detached=True`.
     """
 
@@ -49,7 +50,7 @@ class Cluster:
             partitions: The partitions.
             slurm_conf_lines: Lines for slurm.conf; a setting given here replaces the fixture's.
             dbd: With accounting (`sacct`); costs two seconds more.
-            plugstack: Lines of plugstack.conf.
+            plugstack: Lines of plugstack.conf; nodes must see the plug-ins, so in /tmp they must be shared.
             local_dirs: Directories that each node has of its own.
             shared_dirs: Shared nevertheless, although below one of `local_dirs`. `directory`, this checkout and this
                 Python always are.
@@ -128,6 +129,10 @@ class Cluster:
             until(self._ready, timeout_s, "the cluster starts")
             write_wrappers(self.spec, self._pid("login") or 0)
             self.wait_idle(timeout_s=timeout_s)
+        except TimeoutError as error:
+            logs = self._log_tails()
+            self.stop()
+            raise RuntimeError(f"the cluster doesn't start: {error}\n{logs}") from None
         except BaseException:
             self.stop()
             raise
@@ -242,6 +247,24 @@ class Cluster:
         """What jobs have left on a node."""
         return self.node(name).leftovers()
 
+    def wait_clean(self, timeout_s: float = 5.0) -> None:
+        """Wait until jobs have left nothing on any node that is up.
+
+        Raises:
+            TimeoutError: Something is left; says what and where.
+        """
+        left: dict[str, Leftovers] = {}
+
+        def clean() -> bool:
+            left.clear()
+            left.update((name, found) for name in self.names if (found := self.leftovers(name)))
+            return not left
+
+        try:
+            until(clean, timeout_s, "nothing is left on the nodes")
+        except TimeoutError:
+            raise TimeoutError(f"left on nodes after {timeout_s:g} s: {left}") from None
+
     # ---- inside
 
     def _pid(self, host: str) -> int | None:
@@ -266,9 +289,9 @@ class Cluster:
 
     def _ready(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
-            raise RuntimeError(f"the cluster ended while it started:\n{self._log_tail()}")
+            raise RuntimeError(f"the cluster ended while it started:\n{self._log_tails()}")
         return (self.directory / "run/ready").exists()
 
-    def _log_tail(self) -> str:
-        logs = [self.directory / "log" / name for name in ("hub.log", "slurmctld.log")]
+    def _log_tails(self) -> str:
+        logs = (self.directory / "log" / name for name in ("hub.log", "slurmctld.log", "n1.log", "slurmd.n1.log"))
         return "\n".join(f"{path}:\n{path.read_text(errors='replace')[-1500:]}" for path in logs if path.exists())

@@ -100,13 +100,16 @@ def _hub(spec: Spec, proc: int) -> None:
     (spec.directory / "run/hub.pid").write_text(identity(proc))
     kernel.mount("none", "/proc", "proc")
     nodehost.ip(
-        "link set lo up", "link add br0 type bridge", f"addr add {spec.address(LOGIN)}/24 dev br0", "link set br0 up"
+        "link set lo up",
+        *(f"link add {switch} type bridge" for switch, _ in nodehost.SWITCHES.values()),
+        *(f"link set {switch} up" for switch, _ in nodehost.SWITCHES.values()),
+        f"addr add {spec.address(LOGIN)}/24 dev br0",
     )
     _start_munged(spec)
     if spec.dbd:
         start_database(spec)
-    _daemon("slurmctld", "-i", "-D")
-    until(lambda: answers(spec.address(LOGIN), CONTROLLER_PORT), 30, "slurmctld listens")
+    controller = _daemon("slurmctld", "-i", "-D")
+    until(lambda: _listens(controller, spec.address(LOGIN), CONTROLLER_PORT), 30, "slurmctld listens")
     nodehost.start(spec, spec.names(), proc)
     (spec.directory / "run/ready").touch()
     nodehost.reap()
@@ -128,12 +131,13 @@ def _start_munged(spec: Spec) -> None:
     until(Path("/run/munge/munge.socket.2").exists, 20, "munged listens")
 
 
-def _daemon(*argv: str) -> None:
-    subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def _daemon(*argv: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
-def answers(address: str, port: int) -> bool:
-    """Whether something listens there."""
+def _listens(daemon: subprocess.Popen[bytes], address: str, port: int) -> bool:
+    if daemon.poll() is not None:
+        raise SystemExit(f"{daemon.args!r} ended with {daemon.returncode}")
     with suppress(OSError), socket.create_connection((address, port), timeout=1):
         return True
     return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .nodehost import link_of
+from .nodehost import links_of
 from .processes import Process, in_namespace, recall, send, until
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ class Node:
         until(self._has_slurmd, 10, f"slurmd runs on {self.name}")
 
     def unplug(self) -> None:
-        """Pull its network cable; all on it goes on."""
+        """Pull its network cables; all on it goes on."""
         self._set_link("down")
 
     def plug(self) -> None:
-        """Put the cable back."""
+        """Put the cables back."""
         self._set_link("up")
 
     def pause(self) -> None:
@@ -155,7 +155,8 @@ class Node:
             until(lambda: self.init_pid() is None, 10, f"{self.name} is dead")
 
     def _set_link(self, state: str) -> None:
-        self.cluster.run(["ip", "link", "set", link_of(self.name), state])
+        for link in links_of(self.name):
+            self.cluster.run(["ip", "link", "set", link, state])
 
 
 def _below(root: Path, directory: Path, shared: set[Path]) -> Iterator[str]:

@@ -14,12 +14,13 @@ from . import kernel
 from .processes import identity
 from .spec import LOGIN, Spec
 
-BRIDGE = "br0"
+# Interface of a node -> the switch it is plugged into, and the name of the switch's end of its cable.
+SWITCHES = {"eth0": ("br0", "port"), "fabric0": ("br1", "fast")}
 
 
-def link_of(name: str) -> str:
-    """The switch's end of a node's cable, an interface of the login host."""
-    return f"port-{name}"
+def links_of(name: str) -> list[str]:
+    """The switches' ends of a node's cables, interfaces of the login host."""
+    return [f"{port}-{name}" for _, port in SWITCHES.values()]
 
 
 def ip(*commands: str, check: bool = True) -> None:
@@ -38,15 +39,16 @@ def start(spec: Spec, names: list[str], proc: int) -> None:
         proc: Descriptor of the outermost /proc.
     """
     if len(names) < spec.nodes:  # one had been up before: its old cable may be there still
-        for name in names:
-            ip(f"link del {link_of(name)}", check=False)
+        for link in (link for name in names for link in links_of(name)):
+            ip(f"link del {link}", check=False)
     pipes = [(os.pipe(), os.pipe()) for _ in names]
     parents = [_fork(spec, name, proc, *pair) for name, pair in zip(names, pipes, strict=True)]
     cables = []
     for name, pid, (ready, _) in zip(names, parents, pipes, strict=True):
-        os.read(ready[0], 1)  # it has its network namespace, the place for the other end
-        cables.append(f"link add {link_of(name)} type veth peer name eth0 netns {pid}")
-        cables.append(f"link set {link_of(name)} master {BRIDGE} up")
+        os.read(ready[0], 1)  # it has its network namespace, the place for the other ends
+        for interface, (switch, port) in SWITCHES.items():
+            cables.append(f"link add {port}-{name} type veth peer name {interface} netns {pid}")
+            cables.append(f"link set {port}-{name} master {switch} up")
     ip(*cables)
     for pid, (ready, go) in zip(parents, pipes, strict=True):
         os.write(go[1], b".")
@@ -88,6 +90,8 @@ def _node(spec: Spec, name: str, proc: int) -> None:
         "link set lo up",
         f"addr add {spec.address(name)}/24 dev eth0",
         "link set eth0 up",
+        f"addr add {spec.fabric_address(name)}/24 dev fabric0",
+        "link set fabric0 up",
         f"route add default via {spec.address(LOGIN)}",
     )
     (spec.directory / f"run/{name}.pid").write_text(who)

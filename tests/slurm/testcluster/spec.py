@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SUBNET = "10.99.0"  # of every cluster: each has a network of its own
+SUBNET = "10.99.0"  # of every cluster: each has networks of its own
+FABRIC = "10.98.0"  # of a second network, which the nodes have and the login host has not
 LOGIN = "login"
 
 
@@ -77,6 +78,10 @@ class Spec:
     def address(self, name: str) -> str:
         """The address of a node, or of the login host."""
         return f"{SUBNET}.1" if name == LOGIN else f"{SUBNET}.{10 + int(name[1:])}"
+
+    def fabric_address(self, name: str) -> str:
+        """The address of a node's second interface."""
+        return f"{FABRIC}.{10 + int(name[1:])}"
 
     def save(self) -> None:
         self.path(self.directory).write_text(json.dumps(asdict(self), default=str, indent=1))
