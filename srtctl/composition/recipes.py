@@ -52,7 +52,8 @@ class Recipe:
         from hydra.core.config_store import ConfigStore
 
         store = ConfigStore.instance()
-        store.repo.pop(VARIANT_GROUP, None)
+        for stale in (VARIANT_GROUP, f"{PRIMARY}.yaml"):
+            store.repo.pop(stale, None)
         for path, node in self.nodes.items():
             group, _, name = path.rpartition("/")
             package = "_global_" if group else None
@@ -165,6 +166,8 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
     owned = tuple(f"{path}." for group in groups for path in OWNED[group])
     mine = {key: line for key, line in variant.lines.items() if not any(f"{key}.".startswith(path) for path in owned)}
     lines = {key: f"{document.path}:{line}" for key, line in mine.items()}
+    if section is not None and "sweep" in params:  # a table: its config paths are written in the sweep
+        lines.update({key: source(f"sweep.parameters.{key}") for key in section.keys})
     return _Job(variant.name, prepared, section, lines, params)
 
 

@@ -117,6 +117,7 @@ def _made_nodes(overrides: Sequence[str]) -> list[str]:
             set_path(made, node, {})
     if not made:
         return []
+    ConfigStore.instance().repo.pop(NODES_GROUP, None)
     ConfigStore.instance().store(group=NODES_GROUP, name="made", node=made, package="_global_", provider=PROVIDER)
     return [f"+{NODES_GROUP}=made"]
 
