@@ -10,7 +10,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # What the orchestrator imports: files, and packages of which every module is taken (registries list their entries).
-FILES = ("__init__.py", "errors.py", "rundir.py", "plan/__init__.py", "plan/model.py", "plan/programs.py")
+PLAN = ("__init__", "codec", "model", "programs", "tokens")
+FILES = ("__init__.py", "errors.py", "rundir.py", *(f"plan/{name}.py" for name in PLAN))
 PACKAGES = ("benchmarks", "orchestrator", "schema")
 
 MAIN = """import signal

@@ -16,7 +16,8 @@ from typing import Any
 from srtctl import __version__
 from srtctl.errors import ExitCode, Problem, SrtctlError
 from srtctl.invocation import Invocation, current
-from srtctl.plan.model import Plan, to_json
+from srtctl.plan.codec import to_json
+from srtctl.plan.model import Plan
 from srtctl.prepare import PreparedPoint
 from srtctl.rundir import AllocationDir, SweepDir, write_json, write_text
 from srtctl.yamltext import dump_sections

@@ -11,17 +11,8 @@ from pathlib import Path
 
 from srtctl import rundir
 from srtctl.orchestrator.ports import PortBook, interface_of
-from srtctl.plan.model import (
-    Plan,
-    PointSteps,
-    PortRequest,
-    Probe,
-    Process,
-    RenderedFile,
-    Step,
-    replace_tokens,
-    tokens_in,
-)
+from srtctl.plan.model import Plan, PointSteps, PortRequest, Probe, Process, RenderedFile, Step
+from srtctl.plan.tokens import replace_tokens, tokens_in
 
 TEMPORARY = "tmp"
 

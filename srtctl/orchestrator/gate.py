@@ -7,12 +7,11 @@ from typing import Any
 
 from srtctl.orchestrator import census
 from srtctl.orchestrator.context import CLIENT, Context
-from srtctl.orchestrator.failures import Failure
+from srtctl.orchestrator.failures import Failure, RunOver
 from srtctl.orchestrator.probes import Look
 from srtctl.orchestrator.state import State
-from srtctl.orchestrator.supervisor import RunOver
 from srtctl.orchestrator.versions import PREFIX, VersionChecks, distinct
-from srtctl.plan.model import tokens_in
+from srtctl.plan.tokens import tokens_in
 
 CENSUS_INTERVAL_S = 0.05
 CANARY_RETRY_S = 15.0  # an answered error may pass: a model card arrives shortly after its workers

@@ -21,16 +21,17 @@ from srtctl.orchestrator.bind import Bound, local_nodes, next_attempt
 from srtctl.orchestrator.clock import Clock
 from srtctl.orchestrator.context import Context
 from srtctl.orchestrator.events import QueueInbox, SignalSeen
-from srtctl.orchestrator.failures import Failure
+from srtctl.orchestrator.failures import Failure, RunOver
 from srtctl.orchestrator.measure import Measurer, Point
 from srtctl.orchestrator.ports import PortBook
 from srtctl.orchestrator.probes import Prober
 from srtctl.orchestrator.report import Report
 from srtctl.orchestrator.starter import LocalStarter
 from srtctl.orchestrator.stop import Stopper
-from srtctl.orchestrator.supervisor import Hooks, RunOver, Supervisor
+from srtctl.orchestrator.supervisor import Hooks, Supervisor
 from srtctl.orchestrator.versions import VersionChecks
-from srtctl.plan.model import Plan, PointSteps, from_json
+from srtctl.plan.codec import from_json
+from srtctl.plan.model import Plan, PointSteps
 
 DONE_STATES = ("ok", "invalid")
 STOP_POLL_S = 0.1

@@ -1,32 +1,15 @@
 """The plan: everything the orchestrator needs, as frozen values that go to JSON and back.
 
-Texts in a plan hold *tokens* where only the allocation knows the answer:
-
-    @host:slot1@            address of the node in slot 1
-    @port:decode0/http@     the port called `decode0/http` (see `PortRequest`)
-    @iface:slot1@           name of the network interface that has that address
-    @scratch:slot1@         a private directory on that node's local disk, removed at the end
-    @allocation@            the allocation directory, for a program that must be given an absolute path
-    @point@                 the attempt directory of the point that is being measured (steps only)
-
-Paths without a token are relative to the attempt directory, which is every process's working directory;
-rendered files are written there with their tokens replaced.
+Texts in a plan hold tokens where only the allocation knows the answer: see `srtctl.plan.tokens`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 SCHEMA_VERSION = 1
-
-TOKEN = re.compile(r"@(?:(?P<kind>host|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|point))@")
 
 ROLES = ("prefill", "decode", "aggregated")
 
@@ -300,61 +283,3 @@ class PointSteps:
     files: tuple[RenderedFile, ...] = ()
     unset_env: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
-
-
-T = TypeVar("T")
-
-
-def to_json(value: Any) -> str:
-    """Stable JSON text of a plan or of a point's steps: keys sorted, two spaces, a newline at the end."""
-    return json.dumps(dataclasses.asdict(value), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def from_json(cls: type[T], text: str) -> T:
-    """Read what `to_json` wrote.
-
-    Raises:
-        ValueError: The text was written by another version of the schema, or does not fit `cls`.
-    """
-    data = json.loads(text)
-    found = data.get("schema_version") if isinstance(data, dict) else None
-    if found != SCHEMA_VERSION:
-        raise ValueError(f"schema_version {found!r} is not {SCHEMA_VERSION}: written by another release of srtctl")
-    return typing.cast(T, _build(cls, data))
-
-
-def _build(kind: Any, data: Any) -> Any:
-    """`data` (plain JSON values) as an instance of the annotation `kind`."""
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        unknown = set(data) - set(hints)
-        if unknown:
-            raise ValueError(f"{kind} has no field {min(unknown)!r}")
-        return typing.cast(Any, kind)(**{name: _build(hints[name], value) for name, value in data.items()})
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if data is None:
-            return None
-        return _build(next(a for a in args if a is not type(None)), data)
-    if origin is tuple:
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_build(args[0], item) for item in data)
-        return tuple(_build(a, item) for a, item in zip(args, data, strict=True))
-    if origin is not None and isinstance(data, dict):
-        return {key: _build(args[1], value) for key, value in data.items()}
-    return data
-
-
-def tokens_in(text: str) -> Iterator[tuple[str, str]]:
-    """Every token of a text as (kind, name); the name of `@allocation@` and `@point@` is empty."""
-    for match in TOKEN.finditer(text):
-        yield (match["dir"], "") if match["dir"] else (match["kind"], match["name"])
-
-
-def replace_tokens(text: str, table: Mapping[str, str]) -> str:
-    """`text` with each token replaced by `table["kind:name"]`.
-
-    Raises:
-        KeyError: A token is not in the table.
-    """
-    return TOKEN.sub(lambda m: table[m.group(0).strip("@")], text)

@@ -8,7 +8,8 @@ from typing import Any
 
 from srtctl.benchmarks import BENCHMARKS
 from srtctl.benchmarks.rows import complete_rows
-from srtctl.plan.model import Plan, PointSteps, Step, from_json
+from srtctl.plan.codec import from_json
+from srtctl.plan.model import Plan, PointSteps, Step
 from srtctl.results.state import PointState, SweepState
 from srtctl.rundir import PointAttemptDir, PointDir, SweepDir
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srtctl.errors import UNSET, Problem
-from srtctl.plan.model import TOKEN
+from srtctl.plan.tokens import TOKEN
 from srtctl.schema import JobConfig
 from srtctl.validate.context import Context, Rule
 from srtctl.validate.fieldplan import plan_of

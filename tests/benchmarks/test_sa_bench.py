@@ -9,7 +9,8 @@ import pytest
 from srtctl.benchmarks import BENCHMARKS, ClientContext
 from srtctl.benchmarks.params import SaBenchConfig
 from srtctl.benchmarks.sa_bench import concurrencies_of, rates_of
-from srtctl.plan.model import PointSteps, Step, from_json, to_json
+from srtctl.plan.codec import from_json, to_json
+from srtctl.plan.model import PointSteps, Step
 from srtctl.plan.programs import Programs
 
 SA_BENCH = BENCHMARKS["sa-bench"]

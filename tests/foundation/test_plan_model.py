@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from srtctl.plan.codec import from_json, to_json
 from srtctl.plan.model import (
     Census,
     Container,
@@ -19,11 +20,8 @@ from srtctl.plan.model import (
     Slot,
     Step,
     Worker,
-    from_json,
-    replace_tokens,
-    to_json,
-    tokens_in,
 )
+from srtctl.plan.tokens import replace_tokens, tokens_in
 
 PLAN = Plan(
     name="job",

@@ -14,6 +14,7 @@ from typing import Any
 
 from srtctl import rundir
 from srtctl.orchestrator import proctree
+from srtctl.plan.codec import to_json
 from srtctl.plan.model import (
     Budgets,
     Census,
@@ -27,7 +28,6 @@ from srtctl.plan.model import (
     Slot,
     Step,
     Worker,
-    to_json,
 )
 from srtctl.plan.programs import Programs
 

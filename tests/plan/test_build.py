@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from srtctl.backends import BACKENDS
 from srtctl.plan.build import build_steps, served_name
-from srtctl.plan.model import Plan, PortRequest, Process, from_json, to_json, tokens_in
+from srtctl.plan.codec import from_json, to_json
+from srtctl.plan.model import Plan, PortRequest, Process
+from srtctl.plan.tokens import tokens_in
 from srtctl.schema import JobConfig, RoleFlags
 from tests.plan.jobs import MODEL, PROGRAMS, agg, disagg, job, plan_of
 

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from srtctl.plan.build import build_plan
-from srtctl.plan.model import Plan, Process, replace_tokens
+from srtctl.plan.model import Plan, Process
 from srtctl.plan.programs import Programs
+from srtctl.plan.tokens import replace_tokens
 from srtctl.schema import ToolsConfig
 from srtctl.tools import find_programs
 from tests.plan.jobs import MODEL, disagg

@@ -14,7 +14,8 @@ import pytest
 from srtctl.benchmarks import BENCHMARKS, ClientContext
 from srtctl.benchmarks.params import SaBenchConfig
 from srtctl.cli import main
-from srtctl.plan.model import Census, Plan, Rank, Worker, to_json
+from srtctl.plan.codec import to_json
+from srtctl.plan.model import Census, Plan, Rank, Worker
 
 from .conftest import Writer
 
