@@ -85,14 +85,7 @@ def build_plan(
     """
     job = _settled(job, model_path)
     topology = place(job)
-    setup = ("bash", SETUP_SCRIPT) if setup_script_text is not None else ()
-    backend, frontend = BACKENDS[job.backend.type], FRONTENDS[job.frontend.type]
-    ports = PortBook(one_host=job.cluster.nodes_share_host)
-    draft = _Draft(job, topology, programs, backend, frontend, setup, ports)
-    if setup_script_text is not None:
-        draft.files.append(RenderedFile(SETUP_SCRIPT, setup_script_text, 0o755))
-    _add_services(draft)
-    _add_workers(draft)
+    draft = _draft(job, topology, programs, setup_script_text)
     frontends = _add_frontends(draft)
     return Plan(
         name=job.name,
@@ -116,6 +109,19 @@ def build_plan(
         flag_sources=draft.flag_sources,
         provenance=_provenance(job, programs, model_path, tokenizer_path),
     )
+
+
+def _draft(job: JobConfig, topology: Topology, programs: Programs, setup_script_text: str | None) -> _Draft:
+    """The services and the workers, on which the frontends are put."""
+    setup = ("bash", SETUP_SCRIPT) if setup_script_text is not None else ()
+    backend, frontend = BACKENDS[job.backend.type], FRONTENDS[job.frontend.type]
+    ports = PortBook(one_host=job.cluster.nodes_share_host)
+    draft = _Draft(job, topology, programs, backend, frontend, setup, ports)
+    if setup_script_text is not None:
+        draft.files.append(RenderedFile(SETUP_SCRIPT, setup_script_text, 0o755))
+    _add_services(draft)
+    _add_workers(draft)
+    return draft
 
 
 def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, *, tokenizer_path: str) -> PointSteps:
