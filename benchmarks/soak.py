@@ -36,19 +36,27 @@ def processes(mark: str) -> set[str]:
     return found
 
 
-def sockets() -> set[str]:
-    """Listening TCP ports and named unix sockets of the machine."""
+def listening() -> set[int]:
+    """TCP ports of this machine on which somebody listens."""
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A":
-                found.add(f"{table} {int(fields[1].rpartition(':')[2], 16)}")
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 7:
-            found.add(fields[7])
+                found.add(int(fields[1].rpartition(":")[2], 16))
     return found
+
+
+def unix_sockets(directory: Path) -> set[str]:
+    """Named Unix sockets below a directory, and srtctl's in /tmp, also those whose file is gone."""
+    names = (line.split()[7:8] for line in Path("/proc/net/unix").read_text().splitlines()[1:])
+    return {name for found in names for name in found if name.startswith((str(directory), "/tmp/srtctl-"))}
+
+
+def ports_of(results: Path) -> set[int]:
+    """Ports that a run was given, as it wrote them down."""
+    files = results.glob("*/*/allocations/*/attempt-*/environment.json")
+    return {port for file in files for port in json.loads(file.read_text())["ports"].values()}
 
 
 def temporary_files(directory: Path) -> set[str]:
@@ -62,7 +70,7 @@ def run_once(output: Path, number: int, recipe: Path) -> list[str]:
     """One run; returns what is wrong with it."""
     temporary = Path(tempfile.mkdtemp(prefix="soak-", dir=output))
     mark = f"{os.getpid()}-{number}"
-    before_sockets, before_files = sockets(), temporary_files(temporary)
+    before_files = temporary_files(temporary)
     environment = os.environ | {MARK: mark, "TMPDIR": str(temporary)}
     results = output / "results"
     done = subprocess.run(
@@ -82,7 +90,10 @@ def run_once(output: Path, number: int, recipe: Path) -> list[str]:
     if not rows or not all(row["valid"] for row in rows):
         wrong.append(f"{len(rows)} rows, not all valid")
     wrong += [f"process left: {text}" for text in processes(mark)]
-    wrong += [f"socket left: {text}" for text in sockets() - before_sockets]
+    ports = ports_of(results)
+    wrong += [] if ports else ["no port was written down"]
+    wrong += [f"port left: {port}" for port in ports & listening()]
+    wrong += [f"socket left: {name}" for name in unix_sockets(temporary)]
     wrong += [f"file left: {text}" for text in temporary_files(temporary) - before_files]
     shutil.rmtree(results, ignore_errors=True)
     shutil.rmtree(temporary, ignore_errors=True)
