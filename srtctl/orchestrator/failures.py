@@ -39,9 +39,25 @@ class Failure:
         return value
 
 
+class RunOver(Exception):  # noqa: N818 (an outcome, not always an error)
+    """Ends the run: unwinds whatever was being waited for, up to the ordered stop.
+
+    Attributes:
+        outcome: `cancelled` or `failed`.
+        reason: One sentence.
+        cause: The first failure, None for a cancelled run.
+    """
+
+    def __init__(self, outcome: str, reason: str, cause: Failure | None = None):
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason
+        self.cause = cause
+
+
 def is_port_taken(tail: Sequence[str]) -> bool:
     """True if the last lines of a log say that the process could not have its port."""
-    return any(_PORT_TAKEN.search(line) for line in tail[-15:])
+    return any(_PORT_TAKEN.search(line) for line in tail)
 
 
 _SOURCES = {

@@ -16,9 +16,8 @@ from srtctl.orchestrator import gate, probes, progress
 from srtctl.orchestrator import report as reporting
 from srtctl.orchestrator.bind import next_attempt
 from srtctl.orchestrator.context import CLIENT, Context
-from srtctl.orchestrator.failures import how_to_get
+from srtctl.orchestrator.failures import RunOver, how_to_get
 from srtctl.orchestrator.state import State
-from srtctl.orchestrator.supervisor import RunOver
 from srtctl.plan.model import PointSteps, Process, Step
 
 CLIENT_STOP_S = 2.0

@@ -45,6 +45,7 @@ class Managed:
     exited_at: float | None = None
     exit_code: int | None = None
     deadline: float | None = None  # monotonic; when it must be ready
+    look_at: float = 0.0  # monotonic; when its log is looked at next while it isn't ready
     fault: str = ""  # what was wrong with its end
     again: bool = False  # goes back to PENDING once it has ended
     history: list[State] = field(default_factory=list)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from srtctl.orchestrator import events as ev
 from srtctl.orchestrator import report as reporting
 from srtctl.orchestrator.clock import Clock
-from srtctl.orchestrator.failures import Failure, how_to_get, is_port_taken
+from srtctl.orchestrator.failures import Failure, RunOver, how_to_get, is_port_taken
 from srtctl.orchestrator.report import Report
 from srtctl.orchestrator.starter import Spawn, Starter
 from srtctl.orchestrator.state import Managed, State, describe_exit
@@ -18,22 +18,8 @@ from srtctl.plan.model import Probe, Process
 
 HOLD_S = 0.5  # an unasked exit waits this long for a stop signal or an earlier failure before it is classified
 TICK_S = 0.1
-
-
-class RunOver(Exception):  # noqa: N818 (an outcome, not always an error)
-    """Ends the run: unwinds whatever was being waited for, up to the ordered stop.
-
-    Attributes:
-        outcome: `cancelled` or `failed`.
-        reason: One sentence.
-        cause: The first failure, None for a cancelled run.
-    """
-
-    def __init__(self, outcome: str, reason: str, cause: Failure | None = None):
-        super().__init__(reason)
-        self.outcome = outcome
-        self.reason = reason
-        self.cause = cause
+RESTART_STOP_S = 3.0
+STUCK_S = 5.0  # not ready for so long: its log is looked at, for some servers go on without their port
 
 
 class Probing(Protocol):
@@ -184,7 +170,8 @@ class Supervisor:
         what = self._fault(one, event)
         if asked or not what:
             one.to(State.EXITED)
-        elif self._can_rebind(one, event):
+        elif not event.in_setup and self._can_rebind(one):
+            one.to(State.FAILED)
             self._rebind(one)
         else:
             one.to(State.FAILED)
@@ -236,20 +223,29 @@ class Supervisor:
         outcome, reason = self.hooks.stop_asked()
         if outcome:
             raise RunOver(outcome, reason)
-        self._check_ready_timeouts()
+        self._check_starting()
         if self.failures and self.clock.now() >= self._first_failure + self.hold_s:
             first = min(self.failures, key=lambda f: (not f.explains, f.time))
             raise RunOver("failed", f"{first.process}: {first.what}", first)
 
-    def _check_ready_timeouts(self) -> None:
+    def _check_starting(self) -> None:
         now = self.clock.now()
-        for one in self.managed.values():
-            if one.state is State.STARTING and one.deadline is not None and now >= one.deadline:
+        for one in list(self.managed.values()):
+            if one.again and one.state is State.STOPPING and now >= one.look_at:
+                self.starter.signal(one.name, signal.SIGKILL, whole=True)
+            if one.state is not State.STARTING or one.deadline is None:
+                continue
+            if now >= one.deadline:
                 one.deadline = None
                 seen = self.prober.last_seen.get(one.name)
                 text = f"was not ready after {one.process.ready_timeout_s:g} s"
                 text += f" (last seen: {seen})" if seen else ""
                 self.fail(self._failure(one, self.clock.wall(), text))
+            elif now >= one.look_at:
+                one.look_at = now + STUCK_S
+                if self._can_rebind(one, lines=200):
+                    self._restart(one)
+                    self._rebind(one)
 
     def _start_what_can(self) -> None:
         if self.stopping or self.failures:
@@ -263,30 +259,35 @@ class Supervisor:
         one.to(State.STARTING)
         one.generation += 1
         one.deadline = None if one.process.role == "client" else self.clock.now() + one.process.ready_timeout_s
+        one.look_at = self.clock.now() + STUCK_S
         self.spawns[one.name] = spawn
         self.starter.start(spawn)
         if probe is not None:
             self.prober.start(one.name, one.generation, probe)
         self.report.processes(self.managed.values())
 
-    def _can_rebind(self, one: Managed, event: ev.Exited) -> bool:
-        if self.rebound or self.stopping or event.in_setup or self.report.phase not in ("starting", "ready_wait"):
+    def _can_rebind(self, one: Managed, lines: int = 15) -> bool:
+        if self.rebound or self.stopping or self.report.phase not in ("starting", "ready_wait"):
             return False
-        return is_port_taken(reporting.log_tail(self.spawns[one.name].log))
+        return is_port_taken(reporting.log_tail(self.spawns[one.name].log, lines))
 
     def _rebind(self, one: Managed) -> None:
         """Bind it to other ports, once in a run, and start it again together with all that depends on it."""
         self.rebound = True
-        one.to(State.FAILED)
         one.again = True
         names = self.hooks.rebind(one.name)
         self.report.warn(f"{one.name}: a port was taken; bound to another one and started again")
         for other in self.managed.values():
             if other is not one and other.name in names and other.running:
-                other.again = True
-                self.prober.cancel(other.name)
-                other.to(State.STOPPING) if other.state is not State.STOPPING else None
-                self.starter.signal(other.name, signal.SIGKILL, whole=True)
+                self._restart(other)
+
+    def _restart(self, one: Managed) -> None:
+        """End it in order, so that it signs off where it has registered: a killed one would be counted for a while."""
+        one.again = True
+        one.look_at = self.clock.now() + RESTART_STOP_S
+        self.prober.cancel(one.name)
+        one.to(State.STOPPING) if one.state is not State.STOPPING else None
+        self.starter.signal(one.name, signal.SIGTERM)
 
     def _reset(self, one: Managed) -> None:
         one.again = False

@@ -6,17 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from srtctl import rundir
+from srtctl.orchestrator.ports import is_free
 from srtctl.orchestrator.state import describe_exit
-from srtctl.plan.model import Step
+from srtctl.plan.model import Probe, Process, Step
 from srtctl.plan.programs import Programs
 from srtctl.schema import ToolsConfig
 from srtctl.tools.find import find_programs
 
-from .stack import Running, all_gone, custom_step, point, real_plan, write_allocation
+from .stack import PYTHON, Running, all_gone, custom_step, point, real_plan, write_allocation
 
 CLIENT = """
 import http.client, json, os
@@ -174,3 +177,26 @@ def test_sigkill_of_the_orchestrator(
     run.process.kill()
     run.process.wait()
     assert all_gone(pids) == []
+
+
+THIEF = "import socket, sys, time; s = socket.socket(); s.bind(('', int(sys.argv[1]))); s.listen(); time.sleep(600)"
+
+
+@pytest.mark.parametrize("victim", ["frontend0/http", "etcd/client", "nats/client", "nginx/http", "decode0/system"])
+def test_port_that_is_stolen_after_it_was_given(
+    tmp_path: Path, programs: Programs, model_dir: Path, start: Callable[..., Running], victim: str
+) -> None:
+    """Free when it was given out, taken when the server wants it: bound anew, with all that know the old number."""
+    number = 21000 + os.getpid() % 5000
+    while not is_free(number):
+        number += 1
+    owner = victim.partition("/")[0]
+    thief = Process("thief", "other", 0, (PYTHON, "-c", THIEF, str(number)), probe=Probe("tcp", f"127.0.0.1:{number}"))
+    plan = real_plan(programs, model_dir)
+    processes = (thief, *(replace(p, needs=(*p.needs, "thief")) if p.name == owner else p for p in plan.processes))
+    ports = tuple(replace(p, preferred=number) if p.name == victim else p for p in plan.ports)
+    plan = replace(plan, processes=processes, ports=ports)
+    run = start(write_allocation(tmp_path, plan, [point(custom_step(CLIENT))]))
+    assert run.wait() == 0, run.log()
+    assert f"{owner}: a port was taken; bound to another one and started again" in run.status()["warnings"]
+    assert rundir.read_json(run.attempt.environment)["ports"][victim] != number

@@ -9,12 +9,12 @@ import pytest
 
 from srtctl import rundir
 from srtctl.orchestrator import events as ev
-from srtctl.orchestrator.failures import Failure, is_port_taken
+from srtctl.orchestrator.failures import Failure, RunOver, is_port_taken
 from srtctl.orchestrator.report import Report
 from srtctl.orchestrator.starter import Spawn
 from srtctl.orchestrator.state import ALLOWED, Managed, State, describe_exit
 from srtctl.orchestrator.stop import Stopper, stop_waves
-from srtctl.orchestrator.supervisor import Hooks, RunOver, Supervisor
+from srtctl.orchestrator.supervisor import Hooks, Supervisor
 from srtctl.plan.model import Probe, Process
 
 WALL = 1_000_000.0
@@ -241,6 +241,14 @@ def test_port_taken_is_bound_anew_once_with_its_dependents(tmp_path: Path) -> No
     assert bench.prober.probing["a"] == 2
     bench.history.at(3.0, exited("a", 1, 3.0))  # a second time it is a failure
     assert bench.over().reason.startswith("a: exit code 1")
+
+
+def test_a_server_that_goes_on_without_its_port_is_bound_anew(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, service("a", probe=PROBE), service("b", probe=PROBE))
+    bench.attempt.log("a").write_text("ERROR Failed to bind: Address already in use (os error 98)\n" + "INFO on\n" * 50)
+    assert bench.supervisor.wait(lambda: bench.starter.started.count("a") == 2, 20.0)
+    assert 5.0 <= bench.clock.time < 6.0
+    assert bench.starter.started.count("b") == 1
 
 
 def test_port_taken_while_measuring_is_no_reason_to_start_again(tmp_path: Path) -> None:
