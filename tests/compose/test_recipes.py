@@ -210,6 +210,11 @@ def test_sources_of_a_nested_group_and_a_variant(points_of: Points, tmp_path: Pa
     assert point.sources.of("slurm.account") == f"{tmp_path / 'recipe.yaml'}:3"
 
 
+def test_sources_of_a_zip(points_of: Points, tmp_path: Path) -> None:
+    text = "name: x\nbenchmark: {type: sa-bench}\nsweep:\n  mode: zip\n  parameters:\n    benchmark.isl: [1, 2]\n"
+    assert points_of(text)[1].sources.of("benchmark.isl") == f"{tmp_path / 'recipe.yaml'}:6"
+
+
 HOSTILE = {
     "environment.SHELL": "${HOME}/$x/{node}",
     "environment.SLASH": "a\\${b}\\\\${c}\\",
