@@ -94,6 +94,8 @@ def _compose(argv: Sequence[str], session: Session) -> None:
         if exit_.code not in (0, None):
             raise
     except Exception as error:
+        if session.launching:
+            raise
         raise explain.explain(error, session, words.overrides) from error
 
 

@@ -33,6 +33,7 @@ class Session:
         collect: When a list: points are added to it and nothing is launched.
         constants: The overrides that the command line holds, as typed.
         config_dirs: Directories given with --config-dir.
+        launching: Composition is over; what goes wrong from here on is not the user's input.
     """
 
     recipe: Recipe | None = None
@@ -40,6 +41,7 @@ class Session:
     collect: list[ComposedPoint] | None = None
     constants: tuple[str, ...] = ()
     config_dirs: tuple[str, ...] = ()
+    launching: bool = False
 
 
 _current: ContextVar[Session | None] = ContextVar("srtctl_composition", default=None)

@@ -161,3 +161,15 @@ def test_foreign_launchers_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
                 compose.run([f"hydra/launcher={name}"], None, launcher)
             assert caught.value.problems[0].rule == "foreign-launcher"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bugs_of_a_launcher_are_not_the_users_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from srtctl.composition import launching
+
+    class Broken:
+        def launch_points(self, points: object) -> None:
+            raise KeyError("a bug")
+
+    monkeypatch.setattr(launching, "launcher_for", lambda *args: Broken())
+    with pytest.raises(KeyError, match="a bug"):
+        compose.run([])

@@ -50,4 +50,5 @@ class SrtSweeper(Sweeper):
             session.collect.extend(composed)
             return []
         launcher = launching.launcher_for(composed, self.config, self.hydra_context, self.task_function, session)
+        session.launching = True
         return [launcher.launch_points(composed)]
