@@ -70,7 +70,8 @@ def prepare(points: Sequence[ComposedPoint], site: Site | None = None) -> list[P
     typed: list[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]] = []
     for point in points:
         job, view, found = _look_at(point, site)
-        found = [replace(problem, points=(point.index,)) for problem in with_sources(found, point.sources)]
+        found = with_sources([*point.problems, *found], point.sources)
+        found = [replace(problem, points=(point.index,)) for problem in found]
         problems += found
         typed.append((point, job, view, found))
     problems += _mixed_executors(typed)

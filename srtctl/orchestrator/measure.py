@@ -262,6 +262,8 @@ class Measurer:
 
 def _flush(frontends: tuple[str, ...], paths: tuple[str, ...]) -> str:
     """POST every path to every frontend; empty if all went well."""
+    if not paths:
+        return "the frontends offer no way to do it"
     for path in paths:
         for frontend in frontends:
             try:
