@@ -74,7 +74,7 @@ def _components(job: JobConfig, plan: Plan, points: int) -> list[dict[str, Any]]
         options = _queue(job, points) | _nodes(job, nodes)
         if group == 0:
             options = _once(plan) | options
-        options |= {**job.cluster.sbatch_directives, **job.sbatch_directives}
+        options = {**job.cluster.sbatch_directives, **options, **job.sbatch_directives}
         parts.append({name: value for name, value in options.items() if value is not False})
     return parts
 

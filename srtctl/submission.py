@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from srtctl import invocation, rundir
 from srtctl.errors import ExitCode, Problem, SrtctlError, format_problems
-from srtctl.rundir import SweepDir, write_json
-from srtctl.sweep import Allocation, Sweep, problem_record, write
+from srtctl.manifest import Ledger
+from srtctl.rundir import SweepDir
+from srtctl.sweep import Allocation, Sweep, problem_record
+from srtctl.sweepdir import locked, write
+
+
+@dataclass(frozen=True)
+class JobId:
+    """What was given out for an allocation: a process id, or a Slurm job's number and (among several) its cluster."""
+
+    number: str
+    cluster: str = ""
 
 
 class Submitter(Protocol):
     """What a launcher brings: how one allocation is handed over."""
 
-    def submit(self, allocation: Allocation, directory: Path) -> str:
-        """Hand over the allocation whose files are in `directory`; returns its job id."""
+    def submit(self, allocation: Allocation, directory: Path) -> JobId:
+        """Hand over the allocation whose files are in `directory`."""
 
 
 def submit_and_report(sweep: Sweep, submitter: Submitter) -> Sequence[Any]:
@@ -29,7 +41,8 @@ def submit_and_report(sweep: Sweep, submitter: Submitter) -> Sequence[Any]:
         One value per point: the chosen metric when it waited, else None.
     """
     directory = write(sweep)
-    _submit_all(sweep, directory, submitter)
+    with locked(directory) if sweep.resumed is None else contextlib.nullcontext():
+        _submit_all(sweep, directory, submitter)
     _say_submitted(sweep, directory)
     if not sweep.wait:
         return [None] * len(sweep.points)
@@ -41,24 +54,50 @@ def submit_and_report(sweep: Sweep, submitter: Submitter) -> Sequence[Any]:
 
 def _submit_all(sweep: Sweep, directory: SweepDir, submitter: Submitter) -> None:
     """Submit in order. The manifest is true before and after each, so no run is ever unknown."""
-    manifest = directory.read_manifest()
-    for allocation in sweep.allocations:
-        record = manifest["allocations"][allocation.index]
-        record["intent_at"] = time.time()
-        write_json(directory.manifest, manifest)
-        try:
-            record["job_id"] = submitter.submit(allocation, directory.allocation(allocation.index).path)
-        except Exception as error:
-            raise SrtctlError(_refused(allocation, directory, error), ExitCode.UNAVAILABLE) from error
-        record["submitted_at"] = time.time()
-        write_json(directory.manifest, manifest)
+    ledger = Ledger(directory, directory.read_manifest())
+    with _without_terminal():
+        for allocation in sweep.allocations:
+            ledger.intend(allocation.index)
+            try:
+                job = submitter.submit(allocation, directory.allocation(allocation.index).path)
+            except Exception as error:
+                problem = _refused(sweep, allocation, directory, error)
+                ledger.refused(allocation.index, problem.message)
+                raise SrtctlError(problem, ExitCode.UNAVAILABLE) from error
+            ledger.accepted(allocation.index, job.number, job.cluster)
+        ledger.save()
 
 
-def _refused(allocation: Allocation, directory: SweepDir, error: Exception) -> Problem:
+@contextlib.contextmanager
+def _without_terminal() -> Iterator[None]:
+    """Go on when the terminal closes: what is half submitted is worse than an answer that nobody reads."""
+    try:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    except ValueError:  # not the main thread; then nobody sends us signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _refused(sweep: Sweep, allocation: Allocation, directory: SweepDir, error: Exception) -> Problem:
+    """Which allocation was refused and why, in the words of who refused it, and what has become of the others."""
+    said = error.problems[0] if isinstance(error, SrtctlError) else Problem("submission", str(error))
+    done = allocation.index - sweep.allocations[0].index
+    left = len(sweep.allocations) - done
+    before = f"the {done} before it run" if done else "nothing was started"
+    resume = f"srtctl apply --resume {directory.sweep_id}"
+    hint = f"{said.hint}\n  hint: " if said.hint else ""
     return Problem(
         "submission",
-        f"allocation {allocation.index} was not accepted: {error}",
-        hint=f"what was submitted before it goes on: srtctl status {directory.sweep_id}",
+        f"allocation {allocation.index} ({_count(len(allocation.points), 'point')}) was refused: {said.message}",
+        key=said.key,
+        hint=f"{hint}{before}; when the reason is mended, `{resume}` submits the {left} that are left, "
+        "with other queue settings if you add them (slurm.partition=NAME)",
+        source="sbatch" if sweep.executor == "slurm" else "",
+        points=allocation.points,
     )
 
 
@@ -76,9 +115,11 @@ def _say_submitted(sweep: Sweep, directory: SweepDir) -> None:
         return
     if sweep.problems:
         print(format_problems(sweep.problems), file=sys.stderr)
-    points, allocations = len(sweep.points), manifest["allocations"]
+    points = len(sweep.points)
+    allocations = [r for r in manifest["allocations"] if r["index"] >= sweep.allocations[0].index]
     jobs = ", ".join(str(record["job_id"]) for record in allocations[:8]) + (", …" if len(allocations) > 8 else "")
-    print(f"submitted {directory.sweep_id}: {_count(points, 'point')} on {_count(len(allocations), 'deployment')}")
+    word = "submitted" if sweep.resumed is None else "resumed"
+    print(f"{word} {directory.sweep_id}: {_count(points, 'point')} on {_count(len(allocations), 'deployment')}")
     print(f"  jobs:    {jobs}")
     print(f"  results: {_shown(directory.path)}")
     if not sweep.wait:

@@ -1,28 +1,19 @@
-"""A sweep as one value that could be printed: its points, grouped by deployment; then written to disk in one go."""
+"""A sweep as one value that could be printed: its points, grouped by deployment."""
 
 from __future__ import annotations
 
-import datetime
 import itertools
-import os
-import secrets
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from srtctl import __version__
-from srtctl.errors import ExitCode, Problem, SrtctlError
+from srtctl.errors import Problem
 from srtctl.invocation import Invocation, current
-from srtctl.plan.codec import to_json
 from srtctl.plan.model import Plan
 from srtctl.prepare import PreparedPoint
-from srtctl.rundir import AllocationDir, SweepDir, write_json, write_text
-from srtctl.yamltext import dump_sections
 
-MANIFEST_VERSION = 1
+if TYPE_CHECKING:
+    from srtctl.resume import Resumption
 
 
 @dataclass(frozen=True)
@@ -48,19 +39,30 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Everything that will be written and submitted."""
+    """Everything that will be written and submitted.
+
+    Attributes:
+        name: The directory under the output directory.
+        points: Those to run.
+        allocations: Where they run.
+        invocation: The command.
+        resumed: The sweep that these points belong to, where they are what it lacks; None for a new sweep.
+        found: Further warnings and notes, about the sweep as a whole.
+    """
 
     name: str
     points: tuple[PreparedPoint, ...]
     allocations: tuple[Allocation, ...]
     invocation: Invocation
+    resumed: Resumption | None = None
+    found: tuple[Problem, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Warnings and notes (an error would have ended the command)."""
         from srtctl.errors import merge_points
 
-        return tuple(merge_points((q for p in self.points for q in p.problems), len(self.points)))
+        return (*merge_points((q for p in self.points for q in p.problems), len(self.points)), *self.found)
 
     @property
     def executor(self) -> str:
@@ -75,7 +77,7 @@ class Sweep:
         return self.points[0].job.launcher.wait
 
 
-def assemble(points: Sequence[PreparedPoint]) -> Sweep:
+def assemble(points: Sequence[PreparedPoint], resumed: Resumption | None = None) -> Sweep:
     """Group prepared points into allocations: one per deployment, cut by `launcher.max_points_per_allocation`."""
     groups: dict[str, list[PreparedPoint]] = {}
     for point in points:
@@ -86,8 +88,10 @@ def assemble(points: Sequence[PreparedPoint]) -> Sweep:
             part = sum(len(group) for name, group in groups.items() if name.partition("#")[0] == key) // most
             key = f"{key}#{part}"
         groups.setdefault(key, []).append(point)
-    allocations = tuple(_allocation(index, group) for index, group in enumerate(groups.values()))
-    return Sweep(_common_name(points), tuple(points), allocations, current.get())
+    first = resumed.next_allocation if resumed is not None else 0
+    allocations = tuple(_allocation(index, group) for index, group in enumerate(groups.values(), first))
+    name = resumed.name if resumed is not None else _common_name(points)
+    return Sweep(name, tuple(points), allocations, current.get(), resumed)
 
 
 def _allocation(index: int, group: Sequence[PreparedPoint]) -> Allocation:
@@ -98,153 +102,6 @@ def _allocation(index: int, group: Sequence[PreparedPoint]) -> Allocation:
     budgets = replace(plan.budgets, time_limit_s=allocation_time_s(job, len(group)))
     batch = render_batch(job, plan, points=len(group))
     return Allocation(index, replace(plan, budgets=budgets), batch, tuple(point.index for point in group))
-
-
-def write(sweep: Sweep, dry_run: bool = False) -> SweepDir:
-    """Write the whole sweep into a new directory; on any failure nothing of it stays.
-
-    Raises:
-        SrtctlError: The output directory can't be written, or the disk is full.
-    """
-    base = output_directory(sweep)
-    try:
-        directory = _new_directory(base / "dry-runs" / sweep.name if dry_run else base / sweep.name)
-    except OSError as error:
-        raise SrtctlError(_cannot_write(base, error), ExitCode.UNAVAILABLE) from error
-    try:
-        _write_into(directory, sweep)
-    except OSError as error:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        raise SrtctlError(_cannot_write(directory.path, error), ExitCode.UNAVAILABLE) from error
-    except BaseException:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        raise
-    return directory
-
-
-def output_directory(sweep: Sweep) -> Path:
-    """-o, else the cluster's `output_dir`, else ./outputs; absolute."""
-    named = sweep.invocation.output_dir or sweep.points[0].job.cluster.output_dir
-    return Path(named or "outputs").expanduser().absolute()
-
-
-def manifest(sweep: Sweep, directory: SweepDir) -> dict[str, Any]:
-    """The content of sweep.json: intent and ids, never state."""
-    invocation = sweep.invocation
-    home = {index: a.index for a in sweep.allocations for index in a.points}
-    return {
-        "schema_version": MANIFEST_VERSION,
-        "sweep_id": directory.sweep_id,
-        "name": sweep.name,
-        "created_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
-        "argv": list(invocation.argv),
-        "cwd": str(Path.cwd()),
-        "recipe": _recipe_record(invocation),
-        "versions": {"srtctl": __version__, **sweep.points[0].versions},
-        "git": git_state(Path.cwd()) if invocation.verb == "apply" else None,
-        "tags": list(sweep.points[0].job.tags),
-        "executor": sweep.executor,
-        "output_dir": str(directory.path.parent.parent),
-        "points": [_point_record(point, home[point.index]) for point in sweep.points],
-        "allocations": [_allocation_record(allocation, sweep.executor) for allocation in sweep.allocations],
-    }
-
-
-def _point_record(point: PreparedPoint, allocation: int) -> dict[str, Any]:
-    return {
-        "index": point.index,
-        "dir": f"points/{point.index:04d}",
-        "overrides": list(point.overrides),
-        "config_id": point.config_id,
-        "deployment_id": point.deployment_id,
-        "allocation": allocation,
-        "name": point.job.name,
-        "benchmark": point.job.benchmark.type,
-        "summary": point.summary,
-    }
-
-
-def _allocation_record(allocation: Allocation, executor: str) -> dict[str, Any]:
-    return {
-        "index": allocation.index,
-        "dir": f"allocations/{allocation.index:04d}",
-        "deployment_id": allocation.plan.deployment_id,
-        "nodes": len(allocation.plan.slots),
-        "gpus": allocation.gpu_count,
-        "executor": executor,
-        "job_id": None,
-        "intent_at": None,
-        "submitted_at": None,
-    }
-
-
-def _recipe_record(invocation: Invocation) -> dict[str, Any] | None:
-    if invocation.recipe is None:
-        return None
-    import hashlib
-
-    path = invocation.recipe.absolute()
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "selector": invocation.selector}
-
-
-def git_state(directory: Path) -> dict[str, Any] | None:
-    """Commit and cleanness of the checkout around `directory`; None outside of one, or without git."""
-    if not any((parent / ".git").exists() for parent in (directory, *directory.parents)):
-        return None
-    try:
-        commit, changes = (
-            subprocess.run(["git", *words], cwd=directory, capture_output=True, text=True, check=True, timeout=5).stdout
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit.strip(), "dirty": bool(changes)}
-
-
-def _write_into(directory: SweepDir, sweep: Sweep) -> None:
-    first: AllocationDir | None = None
-    for allocation in sweep.allocations:
-        first = _write_allocation(directory, allocation, first)
-    for point in sweep.points:
-        _write_point(directory, point)
-    write_json(directory.manifest, manifest(sweep, directory))
-
-
-def _write_allocation(directory: SweepDir, allocation: Allocation, first: AllocationDir | None) -> AllocationDir:
-    """Write one allocation's files; the orchestrator is copied once and linked for the others."""
-    from srtctl.pyz import write_pyz
-
-    here = directory.allocation(allocation.index)
-    here.rendered.mkdir(parents=True)
-    here.plan.write_text(to_json(allocation.plan), encoding="utf-8")
-    here.batch.write_text(allocation.batch, encoding="utf-8")
-    here.points.write_text("[" + ", ".join(f'"points/{i:04d}"' for i in allocation.points) + "]\n", encoding="utf-8")
-    for file in allocation.plan.files:
-        path = here.rendered / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, file.text, file.mode)
-    if first is None:
-        write_pyz(here.pyz)
-        return here
-    try:
-        os.link(first.pyz, here.pyz)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(first.pyz, here.pyz)
-    return first
-
-
-def _write_point(directory: SweepDir, point: PreparedPoint) -> None:
-    here = directory.point(point.index)
-    here.overrides.parent.mkdir(parents=True)
-    here.config.write_text(dump_sections(point.config), encoding="utf-8")
-    here.steps.write_text(to_json(point.steps), encoding="utf-8")
-    here.overrides.write_text(
-        "".join(f"- {dump_sections(text)}" for text in point.overrides) or "[]\n", encoding="utf-8"
-    )
-    if point.setup_script is not None:
-        (here.path / "setup_script.sh").write_text(point.setup_script, encoding="utf-8")
-    if point.problems:
-        write_json(here.warnings, [problem_record(problem) for problem in point.problems])
 
 
 def problem_record(problem: Problem) -> dict[str, Any]:
@@ -262,30 +119,6 @@ def problem_record(problem: Problem) -> dict[str, Any]:
         "source": problem.source,
         "points": list(problem.points),
     }
-
-
-def _new_directory(parent: Path) -> SweepDir:
-    """A directory of our own under `parent`; two commands in the same second get different ones."""
-    parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        path = parent / f"{stamp}-{secrets.token_hex(3)}"
-        try:
-            path.mkdir()
-            return SweepDir(path)
-        except FileExistsError:
-            continue
-
-
-def _cannot_write(path: Path, error: OSError) -> Problem:
-    return Problem(
-        "output-directory",
-        f"can't be written: {error.strerror or error}",
-        key="-o",
-        value=str(path),
-        allowed="a directory on a file system with space left that you may write to",
-        hint="name another directory with -o DIR, or set cluster.output_dir",
-    )
 
 
 def _common_name(points: Sequence[PreparedPoint]) -> str:

@@ -62,7 +62,7 @@ class SrtPreviewLauncher(SrtLauncher):
 
     def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
         from srtctl.report.preview import show
-        from srtctl.sweep import write
+        from srtctl.sweepdir import write
 
         written = write(sweep, dry_run=True)
         show(sweep, written)
@@ -87,19 +87,10 @@ class SrtSlurmLauncher(SrtLauncher):
     _EXECUTOR = "slurm"
 
     def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
-        from srtctl.errors import ExitCode, Problem, SrtctlError
+        from hydra_plugins.srtctl_launchers._submit import SlurmSubmitter
+        from srtctl.submission import submit_and_report
 
-        raise SrtctlError(
-            Problem(
-                "slurm-submission",
-                "this release can't submit to Slurm yet; it can only show what it would submit",
-                key="cluster.executor",
-                value="slurm",
-                allowed="local",
-                hint="`srtctl dry-run` shows the plan and batch.sh; cluster=local runs it with mockers on this machine",
-            ),
-            ExitCode.UNAVAILABLE,
-        )
+        return submit_and_report(sweep, SlurmSubmitter(sweep))
 
 
 def _job_return(overrides: Sequence[str], value: Any) -> JobReturn:
