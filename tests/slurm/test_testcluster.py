@@ -131,6 +131,15 @@ def test_a_cluster_ends_with_its_test_process(make_slurm: MakeCluster, tmp_path:
     assert not Cluster.at(directory).running()
 
 
+@pytest.mark.parametrize("victim", ["login", "hub"])
+def test_a_cluster_is_gone_whichever_of_its_outer_processes_dies(make_slurm: MakeCluster, victim: str) -> None:
+    cluster = make_slurm(nodes=2)
+    pid = int((cluster.directory / f"run/{victim}.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: traces(cluster.directory) == [], 10, "nothing is left")
+    assert not cluster.running()
+
+
 def test_a_directory_that_slurm_cannot_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no spaces"):
         Cluster(tmp_path / "my cluster")

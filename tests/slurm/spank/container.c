@@ -110,7 +110,7 @@ static int system_mounts(const char *root)
 {
 	static const char *const shared[] = { "/proc", "/sys", "/dev", "/etc/hosts", "/etc/resolv.conf", NULL };
 	for (int i = 0; shared[i] != NULL; i++)
-		if (bind_mount(shared[i], root, shared[i], false) != 0)
+		if (access(shared[i], F_OK) == 0 && bind_mount(shared[i], root, shared[i], false) != 0)
 			return -1;
 	PATH(temporary, "%s/tmp", root);
 	if (make_directories(temporary) != 0 || mount("none", temporary, "tmpfs", 0, "mode=1777") != 0)

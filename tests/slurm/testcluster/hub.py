@@ -88,8 +88,9 @@ def _mount_login(spec: Spec) -> None:
     kernel.mount(place / "etc", "/etc/slurm", flags=kernel.BIND)
     for name in ("hosts", "nsswitch.conf", "resolv.conf"):
         target = Path("/etc", name).resolve()  # resolv.conf is often a link
-        if target.exists():
-            kernel.mount(place / "etc" / name, target, flags=kernel.BIND)
+        if not target.exists() and target.parent.is_dir():
+            target.touch()  # a bare machine may have none
+        kernel.mount(place / "etc" / name, target, flags=kernel.BIND)
     nodehost.mount_run(spec)
     kernel.mount("none", "/sys", "sysfs")
 

@@ -33,29 +33,13 @@ def why_unavailable() -> str | None:
     """Why no cluster can be started here, whatever is installed; None if it can."""
     if os.geteuid() != 0:
         return "needs root: the nodes of a Slurm cluster have network, PID and mount namespaces of their own"
-    trial = subprocess.run(
-        [
-            "unshare",
-            "--net",
-            "--uts",
-            "--ipc",
-            "--mount",
-            "--pid",
-            "--fork",
-            "ip",
-            "link",
-            "add",
-            "x",
-            "type",
-            "bridge",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    denied = "not permitted" in trial.stderr or "denied" in trial.stderr
-    if trial.returncode != 0 and denied:
-        return f"needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN for a Slurm cluster's nodes: {trial.stderr.strip()}"
+    with tempfile.TemporaryDirectory() as place:
+        script = f"ip link add x type bridge && mknod {place}/gpu c 195 0"
+        command = ["unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "sh", "-c", script]
+        trial = subprocess.run(command, capture_output=True, text=True, check=False)
+    if trial.returncode != 0 and ("not permitted" in trial.stderr or "denied" in trial.stderr):
+        rights = "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_MKNOD"
+        return f"needs root with {rights}, for the nodes of a Slurm cluster: {trial.stderr.strip()}"
     return None
 
 
