@@ -207,38 +207,27 @@ def _broken(path: Path, error: yaml.YAMLError) -> Problem:
 
 def _text(path: Path) -> str:
     if path.is_dir():
-        raise SrtctlError(
-            Problem("recipe-file", "this is a directory", value=str(path), allowed="a YAML file", source="command line")
+        inside = ", ".join(sorted(entry.name for entry in path.glob("*.y*ml"))[:5])
+        raise _unreadable(
+            path, "this is a directory", f"name a file in it: {inside}" if inside else "name a recipe file"
         )
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise SrtctlError(_missing(path)) from error
+        raise _unreadable(path, "there is no such file", _similar(path)) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SrtctlError(
-            Problem("recipe-file", f"the file can't be read: {reason}", value=str(path), source="command line")
-        ) from error
+        raise _unreadable(path, f"the file can't be read: {reason}", "look at its owner and mode with ls -l") from error
     if len(raw) > MAX_BYTES:
-        size = path.stat().st_size
-        raise SrtctlError(
-            Problem(
-                "recipe-file",
-                f"the file is too large for a recipe: {size / 1e6:.1f} MB",
-                value=str(path),
-                allowed="at most 1 MiB",
-                source="command line",
-            )
-        )
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        raise _unreadable(path, f"the file is too large for a recipe: {size}", "is it the right file?", "at most 1 MiB")
     return _decoded(path, raw)
 
 
 def _decoded(path: Path, raw: bytes) -> str:
     if b"\0" in raw:
-        raise SrtctlError(
-            Problem("recipe-file", "this is a binary file", value=str(path), allowed="YAML text", source="command line")
-        )
+        raise _unreadable(path, "this is a binary file", "a recipe is a YAML text")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -253,10 +242,18 @@ def _decoded(path: Path, raw: bytes) -> str:
         ) from error
 
 
-def _missing(path: Path) -> Problem:
+def _unreadable(path: Path, message: str, hint: str, allowed: str = "a YAML file") -> SrtctlError:
+    return SrtctlError(
+        Problem("recipe-file", message, value=str(path), allowed=allowed, hint=hint, source="command line")
+    )
+
+
+def _similar(path: Path) -> str:
+    """What may have been meant by a path that doesn't exist."""
     import difflib
 
-    beside = [entry.name for entry in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    if not path.parent.is_dir():
+        return f"there is no directory {path.parent} either"
+    beside = [entry.name for entry in path.parent.glob("*.y*ml")]
     close = difflib.get_close_matches(path.name, beside, n=1)
-    hint = f"did you mean {path.parent / close[0]}?" if close else ""
-    return Problem("recipe-file", "there is no such file", value=str(path), hint=hint, source="command line")
+    return f"did you mean {path.parent / close[0]}?" if close else f"paths are looked up from {Path.cwd()}"

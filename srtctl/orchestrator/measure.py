@@ -150,7 +150,6 @@ class Measurer:
             self._report.timing("client_start_s", self._clock.wall() - context.last_ready_at)
         rundir.write_json(directory / STEP_RECORD, {"started_at": self._clock.wall()})
         rate = progress.Rate()
-        rundir.write_json(directory / "step.json", {"started_at": self._clock.wall()})
         follow = self._follower(step, directory)
         look = context.look("progress", follow, SCRAPE_INTERVAL_S)
         supervisor.add([client], lambda slot: context.bound.nodes[slot].host)
