@@ -18,7 +18,7 @@ from srtctl.composition.ownership import GROUPS
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from srtctl.composition.points import Axis
+    from srtctl.composition.axis import Axis
 
 Path = tuple[Any, ...]
 

@@ -258,7 +258,7 @@ def _is_reference(inside: str) -> bool:
     """Whether `${inside}` can be meant for OmegaConf: a key of the job, a relative key, or a known resolver."""
     from omegaconf import OmegaConf
 
-    from srtctl.composition.recipes import top_keys
+    from srtctl.composition.shape import top_keys
 
     name, colon, _ = inside.partition(":")
     if colon:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint, Sources
 from srtctl.composition import explain, refusals
+from srtctl.composition.axis import Axis
 from srtctl.composition.fast import Base, cannot_be_fast
 from srtctl.composition.session import NODES_GROUP, words_of
 from srtctl.composition.sources import SourceTable
@@ -20,25 +21,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from srtctl.composition.session import Session
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One override of a sweep.
-
-    Attributes:
-        key: Its left side, as `get_key_element` says it (with + or ~).
-        texts: The whole overrides it stands for, one per value; a single one when it isn't swept.
-        swept: It is a comma list, range or glob, or a single value that the sweep's own config has not been given.
-        group: It chooses an option of a group.
-        plain: It sets a value (no +, ~ or package).
-    """
-
-    key: str
-    texts: tuple[str, ...]
-    swept: bool
-    group: bool
-    plain: bool
 
 
 def compose(

@@ -12,6 +12,7 @@ from srtctl.composition import sweeping, variants, yamlfile
 from srtctl.composition.ownership import OWNED, drop_owned, named_groups
 from srtctl.composition.plain import Prepared, prepare_plain, prepare_with_defaults
 from srtctl.composition.registration import PROVIDER
+from srtctl.composition.shape import top_keys
 from srtctl.composition.sweeping import Section
 from srtctl.composition.variants import Variant
 from srtctl.composition.yamlfile import Document, distinct
@@ -169,15 +170,6 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
     if section is not None and "sweep" in params:  # a table: its config paths are written in the sweep
         lines.update({key: source(f"sweep.parameters.{key}") for key in section.keys})
     return _Job(variant.name, prepared, section, lines, params)
-
-
-def top_keys() -> list[str]:
-    """The keys that a job has at its top."""
-    import dataclasses
-
-    from srtctl.schema import JobConfig
-
-    return [f.name for f in dataclasses.fields(JobConfig)]
 
 
 def _single(document: Document, job: _Job) -> Recipe:

@@ -56,3 +56,12 @@ def nullable_node(key: str) -> str | None:
         if any(kind.node is not None and kind.optional for kind, _ in kinds_of(parent)):
             return parent
     return None
+
+
+def top_keys() -> list[str]:
+    """The keys that a job has at its top."""
+    import dataclasses
+
+    from srtctl.schema import JobConfig
+
+    return [f.name for f in dataclasses.fields(JobConfig)]
