@@ -26,7 +26,7 @@ help:
 
 demo: tools
 	$(BIN)/srtctl apply name=demo model=tiny mode=disagg backend=mocker benchmark=sa-bench \
-		'benchmark.concurrencies=[4,8]' benchmark.isl=256 benchmark.osl=64 frontend.count=2 --wait
+		'benchmark.concurrencies=[4,8]' benchmark.isl=256 benchmark.osl=64 frontend.count=2 backend.speedup_ratio=1 --wait
 	@$(BIN)/srtctl results
 
 test: tools $(STAMPS)/tools-old
