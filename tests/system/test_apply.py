@@ -142,3 +142,46 @@ def test_two_applies_in_the_same_second(user, quick):
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     assert len(list(user.home.glob("outputs/quick/*/sweep.json"))) == 2
     user.assert_nothing_left()
+
+
+def test_the_setup_script_runs_before_every_worker_here_too(user, quick):
+    user.write("setup.sh", "echo prepared >&2\n")
+    done = user.srtctl("apply", "-f", str(quick), "--setup-script", "setup.sh", "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = user.sweep() / "allocations/0000/attempt-0/logs"
+    for worker in ("prefill0", "decode0"):
+        assert "prepared" in (logs / f"{worker}.log").read_text()
+    assert "prepared" not in (logs / "frontend0.log").read_text()
+
+
+def test_a_setup_script_that_fails_is_the_workers_failure(user, quick):
+    user.write("setup.sh", "echo no driver here >&2\nexit 7\n")
+    done = user.srtctl("apply", "-f", str(quick), "--setup-script", "setup.sh", "--wait")
+    assert done.returncode == 1
+    cause = user.status()["root_cause"]
+    assert cause["process"] in ("prefill0", "decode0")
+    assert any("no driver here" in line for line in cause["log_tail"])
+    assert "no driver here" in user.srtctl("status").stdout
+    user.assert_nothing_left()
+
+
+@pytest.mark.parametrize("victim", ["decode0", "frontend1", "etcd", "nats", "nginx"])
+def test_a_lost_server_ends_the_run_with_its_name(user, victim):
+    """Killed while requests are under way; what was measured before is kept."""
+    recipe = user.write("lose.yaml", QUICK.replace("> result.json", "> result.json; sleep 20"))
+    two = "benchmark.command='echo {} > result.json','echo {} > result.json; sleep 20'"
+    assert user.srtctl("apply", "-f", str(recipe), two, "-m").returncode == 0
+    status = user.wait_for("the second point", lambda s: s["points"][1]["state"] == "running")
+    pid = next(process["pid"] for process in status["processes"] if process["name"] == victim)
+    killed_at = time.time()
+    subprocess.run(["kill", "-9", str(pid)], check=True)
+    status = user.wait_for("the end", lambda s: s["phase"] == "done")
+    assert status["outcome"] == "failed"
+    assert status["root_cause"]["process"] == victim
+    events = (user.sweep() / "allocations/0000/attempt-0/events.jsonl").read_text().splitlines()
+    seen_at = next(e["t"] for e in map(json.loads, events) if e.get("process") == victim and "exit" in e["event"])
+    assert seen_at - killed_at < 1
+    assert [point["state"] for point in status["points"]] == ["ok", "failed"]
+    assert victim in user.srtctl("status").stdout
+    assert user.srtctl("results").returncode == 1
+    user.assert_nothing_left()
