@@ -24,6 +24,10 @@ class Invocation:
         as_json: Print one JSON document instead of text.
         show_sources: Show where each value came from.
         verbose: Show every process with its whole environment.
+        resume: Directory of the sweep to run what is missing of.
+        resume_latest: The same for the newest sweep that has any of the points; a new one where there is none.
+        frozen: The points are those of the sweep that is resumed, as they were.
+        check_cluster: Let Slurm judge the jobs before anything is submitted.
     """
 
     verb: str = "apply"
@@ -34,6 +38,10 @@ class Invocation:
     as_json: bool = False
     show_sources: bool = False
     verbose: bool = False
+    resume: Path | None = None
+    resume_latest: bool = False
+    frozen: bool = False
+    check_cluster: bool = False
 
 
 current: ContextVar[Invocation] = ContextVar("srtctl_invocation", default=Invocation())

@@ -18,7 +18,7 @@ from srtctl.identity import ID_VERSION, config_id, deployment_id
 from srtctl.plan.build import build_plan, build_steps
 from srtctl.plan.model import Plan, PointSteps
 from srtctl.schema import JobConfig
-from srtctl.site import Site, SiteView, is_relative_path
+from srtctl.site import Site, SiteView, completed, is_relative_path
 from srtctl.validate import check, check_config, with_sources
 from srtctl.validate.types import build_partial_job
 
@@ -68,7 +68,7 @@ def prepare(points: Sequence[ComposedPoint], site: Site | None = None) -> list[P
     site = site or Site()
     problems: list[Problem] = []
     typed: list[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]] = []
-    for point in points:
+    for point in map(completed, points):
         job, view, found = _look_at(point, site)
         found = with_sources([*point.problems, *found], point.sources)
         found = [replace(problem, points=(point.index,)) for problem in found]

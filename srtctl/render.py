@@ -52,6 +52,12 @@ def allocation_time_s(job: JobConfig, points: int) -> float | None:
     return health.max_attempts * health.interval_seconds + points * parse_time_limit(limit)
 
 
+def points_within(job: JobConfig, limit_s: float) -> int | None:
+    """How many points fit into an allocation of that length, at least one; None when points have no limit."""
+    bring_up, one = allocation_time_s(job, 0), allocation_time_s(job, 1)
+    return None if bring_up is None or one is None else max(1, int((limit_s - bring_up) // (one - bring_up)))
+
+
 def render_batch(job: JobConfig, plan: Plan, *, points: int = 1) -> str:
     """The batch script of one allocation that runs `points` points.
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from srtctl import invocation
+from srtctl.composed import ComposedPoint, Sources
 from srtctl.errors import Problem
 from srtctl.plan.programs import Programs, needed
 from srtctl.schema import JobConfig
@@ -17,6 +19,7 @@ from srtctl.validate.context import SiteFacts
 TINY_MODEL = Path(__file__).parent / "assets" / "tiny-model"
 BUILTIN_MODELS = {"builtin:tiny": TINY_MODEL}
 HUB = "hf:"
+SIMULATED_GPUS = 8  # of each node, where nodes have none and the backend needs none
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,44 @@ class SiteView:
     model_path: str
     tokenizer_path: str
     setup_script: str | None
+
+
+def completed(point: ComposedPoint) -> ComposedPoint:
+    """The point with what its config leaves for Slurm to say: the GPUs of a node.
+
+    Where nodes have none, a backend that needs none gets simulated ones, as many as `cluster=local` has. Without
+    Slurm the point stays as it is, and is refused where the number is needed.
+    """
+    cluster, resources = point.config.get("cluster"), point.config.get("resources")
+    if not isinstance(cluster, dict) or not isinstance(resources, dict) or cluster.get("executor") != "slurm":
+        return point
+    if any(count is not None for count in (cluster.get("gpus_per_node"), resources.get("gpus_per_node"))):
+        return point
+    from srtctl.slurm.partitions import most_gpus
+
+    slurm = point.config.get("slurm")
+    partition = (slurm.get("partition") if isinstance(slurm, dict) else None) or cluster.get("partition")
+    count = most_gpus(partition)
+    if count:
+        found = {"gpus_per_node": count}
+    elif count == 0 and _simulates(point.config):
+        found = {"gpus_per_node": SIMULATED_GPUS, "simulated_gpus": True}
+    else:
+        return point
+    sources = {f"cluster.{key}": "asked of Slurm (sinfo)" for key in found}
+    return replace(
+        point,
+        config={**point.config, "cluster": {**cluster, **found}},
+        sources=Sources({**point.sources.table, **sources}),
+    )
+
+
+def _simulates(config: Mapping[str, Any]) -> bool:
+    from srtctl.backends import BACKENDS
+
+    backend = config.get("backend")
+    entry = BACKENDS.get(str(backend.get("type"))) if isinstance(backend, dict) else None
+    return entry is not None and not entry.engines_use_gpus
 
 
 class Site:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,11 @@ from typing import Any, Protocol
 from srtctl import invocation, rundir
 from srtctl.errors import ExitCode, Problem, SrtctlError, format_problems
 from srtctl.manifest import Ledger
+from srtctl.resume import Resumption
 from srtctl.rundir import SweepDir
+from srtctl.schema import JobConfig
 from srtctl.sweep import Allocation, Sweep, problem_record
-from srtctl.sweepdir import locked, write
+from srtctl.sweepdir import lock, write
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,12 @@ def submit_and_report(sweep: Sweep, submitter: Submitter) -> Sequence[Any]:
         One value per point: the chosen metric when it waited, else None.
     """
     directory = write(sweep)
-    with locked(directory) if sweep.resumed is None else contextlib.nullcontext():
-        _submit_all(sweep, directory, submitter)
+    held = lock(directory) if sweep.resumed is None else sweep.resumed.held
+    if sweep.resumed is not None:
+        sweep.resumed.fence()
+    _submit_all(sweep, directory, submitter)
+    if held is not None:
+        os.close(held)
     _say_submitted(sweep, directory)
     if not sweep.wait:
         return [None] * len(sweep.points)
@@ -109,6 +116,7 @@ def _say_submitted(sweep: Sweep, directory: SweepDir) -> None:
             "directory": str(directory.path),
             "points": manifest["points"],
             "allocations": manifest["allocations"],
+            "submitted": [allocation.index for allocation in sweep.allocations],
             "warnings": [problem_record(problem) for problem in sweep.problems],
         }
         print(json.dumps(summary, indent=2))
@@ -120,10 +128,31 @@ def _say_submitted(sweep: Sweep, directory: SweepDir) -> None:
     jobs = ", ".join(str(record["job_id"]) for record in allocations[:8]) + (", …" if len(allocations) > 8 else "")
     word = "submitted" if sweep.resumed is None else "resumed"
     print(f"{word} {directory.sweep_id}: {_count(points, 'point')} on {_count(len(allocations), 'deployment')}")
+    if sweep.resumed is not None:
+        print(f"  before:  {beside(sweep.resumed)}")
     print(f"  jobs:    {jobs}")
     print(f"  results: {_shown(directory.path)}")
     if not sweep.wait:
         print(f"  next:    srtctl status --watch {directory.sweep_id}    srtctl results {directory.sweep_id}")
+
+
+def beside(resumed: Resumption) -> str:
+    """The points of a resumed sweep that are not run now."""
+    running = f", {len(resumed.running)} still wait or run" if resumed.running else ""
+    return f"{_count(len(resumed.measured), 'point')} with results{running}"
+
+
+def nothing_missing(resumed: Resumption, job: JobConfig) -> None:
+    """Say so, and wait for what still runs if the job asks for that."""
+    sweep_id = resumed.directory.sweep_id
+    if invocation.current.get().as_json:
+        print(json.dumps({**resumed.manifest, "directory": str(resumed.directory.path), "submitted": []}, indent=2))
+    else:
+        print(f"nothing is missing in {sweep_id}: {beside(resumed)}")
+    if job.launcher.wait and resumed.running:
+        from srtctl.report.live import follow
+
+        invocation.exit_code.set(int(follow(resumed.directory)))
 
 
 def _metric(sweep: Sweep, directory: SweepDir, index: int) -> float | None:

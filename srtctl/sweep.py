@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from srtctl.errors import Problem
 from srtctl.invocation import Invocation, current
 from srtctl.plan.model import Plan
 from srtctl.prepare import PreparedPoint
+from srtctl.schema import JobConfig
 
 if TYPE_CHECKING:
     from srtctl.resume import Resumption
@@ -77,21 +79,41 @@ class Sweep:
         return self.points[0].job.launcher.wait
 
 
-def assemble(points: Sequence[PreparedPoint], resumed: Resumption | None = None) -> Sweep:
-    """Group prepared points into allocations: one per deployment, cut by `launcher.max_points_per_allocation`."""
+def assemble(
+    points: Sequence[PreparedPoint],
+    resumed: Resumption | None = None,
+    longest_s: Callable[[JobConfig], float | None] | None = None,
+) -> Sweep:
+    """Group prepared points into allocations: one per deployment, cut where it would become too long.
+
+    Args:
+        points: What is to run.
+        resumed: The sweep that they belong to; None for a new one.
+        longest_s: The longest time that an allocation for a job may ask for; None for no limit.
+    """
     groups: dict[str, list[PreparedPoint]] = {}
+    seen: Counter[str] = Counter()
     for point in points:
-        launcher = point.job.launcher
-        key = point.deployment_id if launcher.share_deployment else f"{point.deployment_id}/{point.index}"
-        most = launcher.max_points_per_allocation
+        key = point.deployment_id if point.job.launcher.share_deployment else f"{point.deployment_id}/{point.index}"
+        most = _most_points(point.job, longest_s)
         if most is not None:
-            part = sum(len(group) for name, group in groups.items() if name.partition("#")[0] == key) // most
-            key = f"{key}#{part}"
+            seen[key] += 1
+            key = f"{key}#{(seen[key] - 1) // most}"
         groups.setdefault(key, []).append(point)
     first = resumed.next_allocation if resumed is not None else 0
     allocations = tuple(_allocation(index, group) for index, group in enumerate(groups.values(), first))
-    name = resumed.name if resumed is not None else _common_name(points)
+    name = resumed.name if resumed is not None else common_name(points)
     return Sweep(name, tuple(points), allocations, current.get(), resumed)
+
+
+def _most_points(job: JobConfig, longest_s: Callable[[JobConfig], float | None] | None) -> int | None:
+    """How many points may share servers: `launcher.max_points_per_allocation`, and what the time allows."""
+    from srtctl.render import points_within
+
+    longest = longest_s(job) if longest_s is not None else None
+    fit = None if longest is None else points_within(job, longest)
+    limits = [limit for limit in (job.launcher.max_points_per_allocation, fit) if limit is not None]
+    return min(limits, default=None)
 
 
 def _allocation(index: int, group: Sequence[PreparedPoint]) -> Allocation:
@@ -121,7 +143,7 @@ def problem_record(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _common_name(points: Sequence[PreparedPoint]) -> str:
+def common_name(points: Sequence[PreparedPoint]) -> str:
     """The points' name; where variants have names of their own, what these begin with."""
     names = [point.job.name for point in points]
     return _common_start(names).rstrip("-_.") or names[0]

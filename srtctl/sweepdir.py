@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srtctl.errors import ExitCode, Problem, SrtctlError
+from srtctl.invocation import Invocation
 from srtctl.manifest import extended, manifest
 from srtctl.plan.codec import to_json
 from srtctl.prepare import PreparedPoint
 from srtctl.rundir import AllocationDir, SweepDir, write_json, write_text
+from srtctl.schema import JobConfig
 from srtctl.sweep import Allocation, Sweep, problem_record
 from srtctl.yamltext import dump_sections
 
@@ -34,7 +36,7 @@ def write(sweep: Sweep, dry_run: bool = False) -> SweepDir:
     """
     if sweep.resumed is not None and not dry_run:
         return _append(sweep)
-    base = output_directory(sweep)
+    base = output_directory(sweep.invocation, sweep.points[0].job)
     if sweep.executor == "slurm" and (unfit := _UNFIT_FOR_SLURM.search(str(base))):
         raise SrtctlError(_unfit(base, unfit[0]))
     try:
@@ -49,18 +51,17 @@ def write(sweep: Sweep, dry_run: bool = False) -> SweepDir:
     return directory
 
 
-def output_directory(sweep: Sweep) -> Path:
+def output_directory(invocation: Invocation, job: JobConfig) -> Path:
     """-o, else the cluster's `output_dir`, else ./outputs; absolute."""
-    named = sweep.invocation.output_dir or sweep.points[0].job.cluster.output_dir
+    named = invocation.output_dir or job.cluster.output_dir
     return Path(named or "outputs").expanduser().absolute()
 
 
-@contextlib.contextmanager
-def locked(directory: SweepDir) -> Iterator[None]:
-    """Nobody else submits allocations of this sweep meanwhile. Ends with the process, however that ends.
+def lock(directory: SweepDir) -> int:
+    """Keep others from submitting allocations of this sweep, until the descriptor is closed or this process ends.
 
     Raises:
-        SrtctlError: Somebody does.
+        SrtctlError: Somebody does so now.
     """
     try:
         descriptor = os.open(directory.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -76,10 +77,7 @@ def locked(directory: SweepDir) -> Iterator[None]:
         ) from error
     except OSError:
         pass  # a file system without locks
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    return descriptor
 
 
 def _append(sweep: Sweep) -> SweepDir:

@@ -6,8 +6,12 @@ import difflib
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srtctl.errors import ExitCode, Problem, SrtctlError
+
+if TYPE_CHECKING:
+    from srtctl.invocation import Invocation
 
 APPLY_HELP = """\
 usage: srtctl {verb} [-f RECIPE[:VARIANT]] [key=value ...] [group=option ...] [-m]
@@ -20,6 +24,10 @@ usage: srtctl {verb} [-f RECIPE[:VARIANT]] [key=value ...] [group=option ...] [-
   --tags a,b                  words to find the run by
   --wait                      stay until the results are there, with live progress; Ctrl-C detaches
   -o, --output-dir DIR        where results go
+  --resume SWEEP              run what that sweep lacks: as it was (with other slurm.* or launcher.* settings if given),
+                              or, with a recipe or other overrides, what these points lack
+  resume=true                 the same for the newest sweep that has any of the points; a new sweep where there is none
+  --check-cluster             let Slurm judge every job first (sbatch --test-only)
   --json                      print one JSON document
   --sources                   show where each value came from (dry-run)
   -v, --verbose               show every process with its whole environment (dry-run)
@@ -38,6 +46,8 @@ SWITCHES = {
     "-v": "verbose",
     "--verbose": "verbose",
     "--wait": "wait",
+    "--check-cluster": "check_cluster",
+    "resume=true": "resume_latest",
 }
 VALUES = {
     "-f": "file",
@@ -47,6 +57,7 @@ VALUES = {
     "-o": "output_dir",
     "--output-dir": "output_dir",
     "--output": "output_dir",
+    "--resume": "resume",
 }
 # Hydra's own flags (1.3 and 1.4); the second set takes the next word as its value
 HYDRA_SWITCHES = {
@@ -88,6 +99,9 @@ class Arguments:
     show_sources: bool = False
     verbose: bool = False
     wait: bool = False
+    check_cluster: bool = False
+    resume: str | None = None
+    resume_latest: bool = False
     help: bool = False
     hydra: list[str] = field(default_factory=list)
 
@@ -98,8 +112,6 @@ def main(verb: str, argv: list[str]) -> int:
     if arguments.help:
         print(APPLY_HELP.format(verb=verb, what=WHAT[verb]))
         return ExitCode.OK
-    from srtctl import compose
-    from srtctl import recipe as recipes
     from srtctl.invocation import Invocation, current
 
     invocation = Invocation(
@@ -109,18 +121,61 @@ def main(verb: str, argv: list[str]) -> int:
         as_json=arguments.as_json,
         show_sources=arguments.show_sources,
         verbose=arguments.verbose,
+        resume_latest=arguments.resume_latest,
+        check_cluster=arguments.check_cluster,
     )
+    if arguments.resume is not None:
+        invocation = replace(invocation, resume=_sweep_named(arguments))
+    token = current.set(invocation)
+    try:
+        return _frozen(arguments, invocation) if _is_frozen(arguments) else _composed(arguments, invocation)
+    finally:
+        current.reset(token)
+
+
+def _composed(arguments: Arguments, invocation: Invocation) -> int:
+    """Compose the command line's points and hand them over."""
+    from srtctl import compose
+    from srtctl import recipe as recipes
+    from srtctl.invocation import current
+
     recipe = None
     if arguments.file is not None:
         path, selector = split_selector(arguments.file)
         recipe = recipes.load(path, selector, overrides=arguments.hydra)
-        invocation = replace(invocation, recipe=path, selector=selector)
-    token = current.set(invocation)
-    try:
-        launcher = None if verb == "apply" else "srtctl_preview"
-        return int(compose.run(arguments.hydra + own_overrides(arguments), recipe, launcher) or ExitCode.OK)
-    finally:
-        current.reset(token)
+        current.set(replace(invocation, recipe=path, selector=selector))
+    launcher = None if invocation.verb == "apply" else "srtctl_preview"
+    return int(compose.run(arguments.hydra + own_overrides(arguments), recipe, launcher) or ExitCode.OK)
+
+
+def _is_frozen(arguments: Arguments) -> bool:
+    """A sweep is resumed, and nothing is said about its points."""
+    if arguments.resume is None or arguments.file is not None or arguments.setup_script is not None:
+        return False
+    from srtctl.composition.frozen import only_settings
+
+    return only_settings(arguments.hydra)
+
+
+def _frozen(arguments: Arguments, invocation: Invocation) -> int:
+    """Hand over the points of the sweep that is resumed, as they were."""
+    from hydra_plugins.srtctl_launchers.launcher import of_executor
+    from srtctl.composition.frozen import frozen_points
+    from srtctl.invocation import current, exit_code
+    from srtctl.rundir import SweepDir
+
+    assert invocation.resume is not None
+    current.set(replace(invocation, frozen=True))
+    points = frozen_points(SweepDir(invocation.resume), arguments.hydra + own_overrides(arguments))
+    executor = str(points[0].config["cluster"]["executor"])
+    of_executor(executor, preview=invocation.verb != "apply").launch_points(points)
+    return exit_code.get()
+
+
+def _sweep_named(arguments: Arguments) -> Path:
+    from srtctl.results.select import output_directory, select_sweep
+
+    return select_sweep(arguments.resume, output_directory(arguments.output_dir)).path.absolute()
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -136,6 +191,8 @@ def parse(argv: list[str]) -> Arguments:
         flag, equals, value = word.partition("=")
         if word in ("-h", "--help"):
             found.help = True
+        elif word == "resume=false":
+            found.resume_latest = False
         elif word in SWITCHES:
             setattr(found, SWITCHES[word], True)
         elif flag in VALUES and flag.startswith("-"):

@@ -7,6 +7,7 @@ true before each submission and after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -16,6 +17,8 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmitit
 
 if TYPE_CHECKING:
     from srtctl.composed import ComposedPoint
+    from srtctl.errors import Problem
+    from srtctl.schema import JobConfig
     from srtctl.sweep import Sweep
 
 
@@ -44,11 +47,20 @@ class SrtLauncher(BaseSubmititLauncher):
             SrtctlError: Any point has an error; nothing has been written and nothing started.
         """
         from srtctl.prepare import prepare
+        from srtctl.resume import missing, wanted
+        from srtctl.submission import nothing_missing
         from srtctl.sweep import assemble
 
-        sweep = assemble(prepare(points))
-        values = self._hand_over(sweep)
-        return [_job_return(point.overrides, value) for point, value in zip(points, values, strict=True)]
+        placed, resumed = wanted(prepare(points))
+        run = placed if resumed is None else missing(placed, resumed)
+        if resumed is not None and not run:
+            nothing_missing(resumed, placed[0].job)
+            return [_job_return(point.overrides, None) for point in points]
+        slurm = placed[0].job.cluster.executor == "slurm"
+        sweep = assemble(run, resumed, _longest_s if slurm else None)
+        values = self._hand_over(replace(sweep, found=_judged(sweep, self._EXECUTOR)))
+        by_index = {point.index: value for point, value in zip(run, values, strict=True)}
+        return [_job_return(point.overrides, by_index.get(p.index)) for point, p in zip(points, placed, strict=True)]
 
     def _hand_over(self, sweep: Sweep) -> Sequence[Any]:
         """Do with the sweep what this launcher is for; one return value per point."""
@@ -91,6 +103,42 @@ class SrtSlurmLauncher(SrtLauncher):
         from srtctl.submission import submit_and_report
 
         return submit_and_report(sweep, SlurmSubmitter(sweep))
+
+
+def of_executor(executor: str, *, preview: bool) -> SrtLauncher:
+    """The launcher for points that were not composed by Hydra."""
+    launchers = {"local": SrtLocalLauncher, "slurm": SrtSlurmLauncher}
+    return SrtPreviewLauncher() if preview else launchers[executor]()
+
+
+def _longest_s(job: JobConfig) -> float | None:
+    """The longest time that Slurm would give a job in its partition."""
+    from srtctl.slurm.partitions import longest_s
+
+    return longest_s(job.slurm.partition or job.cluster.partition)
+
+
+def _judged(sweep: Sweep, launcher: str) -> tuple[Problem, ...]:
+    """What Slurm has to say about a sweep before it is submitted, or when it is asked to.
+
+    Raises:
+        SrtctlError: It would refuse it; or it can't be asked.
+    """
+    from srtctl.errors import Problem, SrtctlError, errors_of
+    from srtctl.slurm.check import cluster_problems
+
+    asked = sweep.invocation.check_cluster
+    if sweep.executor != "slurm":
+        if asked:
+            message = "only a Slurm cluster can be asked"
+            raise SrtctlError(Problem("check-cluster", message, "--check-cluster", allowed="cluster.executor=slurm"))
+        return ()
+    if launcher != "slurm" and not asked:
+        return ()
+    found = cluster_problems(sweep, test=asked)
+    if errors_of(found):
+        raise SrtctlError(found)
+    return tuple(found)
 
 
 def _job_return(overrides: Sequence[str], value: Any) -> JobReturn:
