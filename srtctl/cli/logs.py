@@ -35,9 +35,11 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     from srtctl.results.select import output_directory, select_sweep
     from srtctl.results.state import read_state
+    from srtctl.slurm.view import JobView
 
     sweep = select_sweep(options.sweep, output_directory(options.output_dir))
-    found = read_state(sweep)
+    slurm = JobView()
+    found = read_state(sweep, slurm)
     path = _log_path(found, options)
     if options.path:
         print(path)
@@ -46,7 +48,7 @@ def main(argv: list[str]) -> int:
         raise SrtctlError(Problem("no-log", f"{path} has not been written", hint="see `srtctl status`"))
     offset = _print_last(path, options.lines)
     if options.follow:
-        _follow(path, offset, lambda: read_state(sweep).active)
+        _follow(path, offset, lambda: read_state(sweep, slurm).active)
     return ExitCode.OK
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from srtctl.errors import ExitCode
 
 EPILOG = """\
-The state is read from the run's own files, and from whether its orchestrator still lives: a run that ended without
-saying so is `lost`, never `running`.
+The state is read from the run's own files, and from whether its orchestrator still lives; Slurm is asked once for all
+of your jobs. A run that ended without saying so is `lost`, never `running`.
 Exit code: 0 while it is active and when all is well; 1 when a point failed, is invalid, or has no result.
 
   srtctl status               the latest run
@@ -68,11 +68,13 @@ def _all(where: Path, json_wanted: bool) -> int:
     from srtctl.report.snapshot import headline
     from srtctl.results.state import as_json, read_state
     from srtctl.rundir import find_sweeps
+    from srtctl.slurm.view import JobView
 
+    slurm = JobView()
     states = []
     for sweep in find_sweeps(where):
         try:
-            states.append(read_state(sweep))
+            states.append(read_state(sweep, slurm))
         except SrtctlError as error:
             print(f"{sweep.path}: {error.problems[0].message}")
     if json_wanted:

@@ -11,6 +11,7 @@ from srtctl.report.snapshot import Line, changes, headline
 from srtctl.report.tables import allocation_failure
 from srtctl.results.state import SweepState, read_state
 from srtctl.rundir import SweepDir
+from srtctl.slurm.view import JobView
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,9 +53,10 @@ def _watch(sweep: SweepDir, console: Console, stop_when_done: bool) -> SweepStat
 
     from srtctl.report.view import render
 
-    found = read_state(sweep)
+    states = _states(sweep, stop_when_done)
+    found = next(states)
     with Live(render(found), console=console, refresh_per_second=8, transient=False) as live:
-        for found in _states(sweep, stop_when_done):
+        for found in states:
             live.update(render(found))
     return found
 
@@ -75,9 +77,10 @@ def _plain(sweep: SweepDir, console: Console, stop_when_done: bool) -> SweepStat
 
 
 def _states(sweep: SweepDir, stop_when_done: bool) -> Iterator[SweepState]:
+    slurm = JobView()
     while True:
         begun = time.monotonic()
-        found = read_state(sweep)
+        found = read_state(sweep, slurm)
         took_s = time.monotonic() - begun
         yield found
         if stop_when_done and not found.active:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from srtctl.report.groups import MOST_ALLOCATIONS, counted, group_lines, process_text, steady_detail
 from srtctl.report.tables import allocation_failure
 from srtctl.results.state import AllocationState, PointState, SweepState, time_left_s
 
 MOST_POINTS = 20  # that `srtctl status` lists one by one
-DULL = frozenset({"ok", "pending", "queued"})  # of a longer sweep these are only counted
+DULL = frozenset({"ok", "pending", "queued", "withdrawn"})  # of a longer sweep these are only counted
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,18 @@ def headline(found: SweepState) -> str:
 
 def lines(found: SweepState) -> Iterator[Line]:
     """Everything worth a line when it changes."""
-    for allocation in found.allocations:
-        yield from _allocation_lines(found, allocation)
+    if len(found.allocations) > MOST_ALLOCATIONS:
+        yield Line("allocations", f"allocations: {counted(found.allocations)}")
+    else:
+        for allocation in found.allocations:
+            yield from _allocation_lines(found, allocation)
     for point in found.points:
         name = point_name(point)
         if point.state == "running" and point.live:
             yield Line(f"point {point.index} measurement", f"{name}: {measurement_text(point.live)}")
             if text := progress_text(point.live):
                 yield Line(f"point {point.index} progress", f"{name}: {text}", progress=True)
-        elif point.state not in ("pending", "queued"):
+        elif point.state not in ("pending", "queued", "withdrawn"):
             reason = f" ({point.reason})" if point.reason else ""
             yield Line(f"point {point.index}", f"{name}: {point.state}{reason}")
 
@@ -66,7 +71,12 @@ def changes(found: SweepState, seen: dict[str, Line], quiet: bool = False) -> li
 def status_lines(found: SweepState) -> list[str]:
     """The whole state, for somebody who asks once."""
     text = [headline(found), f"  {found.sweep.path}"]
-    for allocation in found.allocations:
+    shown_allocations = list(found.allocations)
+    if len(found.allocations) > MOST_ALLOCATIONS:
+        text += [f"  {line}" for line in group_lines(found.allocations, time.time())]
+        telling = [a for a in found.allocations if a.state not in ("ok", "queued", "not_submitted")]
+        shown_allocations = sorted(telling, key=lambda a: not a.active)[:MOST_ALLOCATIONS]
+    for allocation in shown_allocations:
         text += [f"  {line}" for line in _allocation_block(found, allocation)]
     shown = [p for p in found.points if len(found.points) <= MOST_POINTS or p.state not in DULL]
     for point in shown[:MOST_POINTS]:
@@ -125,7 +135,8 @@ def _allocation_lines(found: SweepState, allocation: AllocationState) -> Iterato
     state = allocation.state
     if state == "running" and allocation.phase not in ("", "done"):
         state = f"{allocation.phase}, http://{_endpoint(allocation)}" if _held(allocation) else allocation.phase
-    yield Line(name, f"{name}: {state}" + (f" ({allocation.detail})" if state in ("lost", "queued") else ""))
+    detail = steady_detail(allocation)
+    yield Line(name, f"{name}: {state}" + (f" ({detail})" if detail else ""))
     started = allocation.status.get("started_at") or 0.0
     for process in allocation.status.get("processes") or ():
         key = f"{name} {process.get('name')}"
@@ -144,13 +155,11 @@ def _allocation_block(found: SweepState, allocation: AllocationState) -> list[st
         parts.append(ready)
     if allocation.active and status.get("endpoint"):
         parts.append(f"http://{status['endpoint']}")
-    if allocation.detail and allocation.state in ("running", "queued", "unknown"):
+    if allocation.detail and allocation.phase != "done":
         parts.append(allocation.detail)
     text = [f"allocation {allocation.index}: {', '.join(parts)}"]
-    if allocation.active:
-        waiting = [p for p in status.get("processes") or () if p.get("state") in ("PENDING", "STARTING", "STOPPING")]
-        if waiting:
-            text.append("  " + ", ".join(f"{p['name']} {str(p['state']).lower()}" for p in waiting))
+    if allocation.active and (waiting := process_text(status)):
+        text.append(f"  {waiting}")
     text += [f"  warning: {warning}" for warning in status.get("warnings") or ()]
     return text + [f"  {line}" for line in allocation_failure(found, allocation)]
 

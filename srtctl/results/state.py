@@ -1,4 +1,4 @@
-"""The state of a sweep, derived from its files and from whether its orchestrators live; never stored."""
+"""The state of a sweep, derived from its files, from whether its orchestrators live, and from Slurm; never stored."""
 
 from __future__ import annotations
 
@@ -6,41 +6,12 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from srtctl.orchestrator.liveness import State, liveness
+from srtctl.results.allocation import ENDED as ENDED
+from srtctl.results.allocation import AllocationState as AllocationState
+from srtctl.results.allocation import allocations as allocations_of
 from srtctl.results.select import read_manifest
-from srtctl.rundir import AllocationDir, SweepDir, read_json
-
-# Nothing more will happen in these.
-ENDED = frozenset({"ok", "invalid", "failed", "cancelled", "lost", "not_run", "not_submitted"})
-
-INTENT_S = 30.0  # an allocation that was about to be submitted this long ago wasn't
-
-
-@dataclass(frozen=True)
-class AllocationState:
-    """One allocation.
-
-    Attributes:
-        state: `not_submitted`, `queued`, `running`, `ok`, `failed`, `cancelled`, `lost`, or `unknown` (it runs on
-            another machine that hasn't been heard of for a while).
-        detail: Pid and host, or how it was found out.
-        status: Its status.json, empty when there is none yet.
-        record: Its entry in the manifest.
-    """
-
-    index: int
-    state: str
-    detail: str
-    status: dict[str, Any]
-    record: dict[str, Any]
-
-    @property
-    def phase(self) -> str:
-        return str(self.status.get("phase") or "")
-
-    @property
-    def active(self) -> bool:
-        return self.state not in ENDED
+from srtctl.rundir import SweepDir, read_json
+from srtctl.slurm.view import JobView
 
 
 @dataclass(frozen=True)
@@ -89,23 +60,27 @@ class SweepState:
         found = {point.state for point in self.points}
         if not self.good:  # servers that failed before any point began
             found |= ends - {"ok"}
-        worst = ("lost", "failed", "invalid", "cancelled", "not_run", "not_submitted", "ok")
+        worst = ("lost", "failed", "invalid", "cancelled", "not_run", "not_submitted", "ok", "withdrawn")
         return next((word for word in worst if word in found), "empty")
 
     @property
     def good(self) -> bool:
-        """Whether every point has a valid result."""
-        return bool(self.points) and all(point.state == "ok" for point in self.points)
+        """Whether every point that is wanted has a valid result."""
+        return bool(self.points) and all(point.state in ("ok", "withdrawn") for point in self.points)
 
 
-def read_state(sweep: SweepDir) -> SweepState:
+def read_state(sweep: SweepDir, view: JobView | None = None) -> SweepState:
     """Look at a sweep now.
+
+    Args:
+        sweep: The sweep.
+        view: Slurm's jobs, for those who look more than once: it keeps the questions few.
 
     Raises:
         SrtctlError: Its manifest can't be read.
     """
     manifest = read_manifest(sweep)
-    allocations = tuple(_allocation(sweep, record) for record in manifest.get("allocations") or ())
+    allocations = allocations_of(sweep, manifest, view)
     by_index = {allocation.index: allocation for allocation in allocations}
     common = set.intersection(*(set(record.get("overrides") or ()) for record in manifest["points"] or [{}]))
     points = tuple(
@@ -147,11 +122,26 @@ def as_json(found: SweepState) -> dict[str, Any]:
             for p in found.points
         ],
         "allocations": [
-            {"index": a.index, "dir": a.record.get("dir"), "job_id": a.record.get("job_id"), "state": a.state,
-             "detail": a.detail or None, "status": a.status or None}
+            {"index": a.index, "dir": a.record.get("dir"), "job_id": a.job_id, "state": a.state,
+             "detail": a.detail or None, "slurm": _slurm(a), "status": a.status or None}
             for a in found.allocations
         ],
     }  # fmt: skip
+
+
+def _slurm(allocation: AllocationState) -> dict[str, Any] | None:
+    """What Slurm says, in its own words."""
+    job = allocation.job
+    if job is None:
+        return None
+    return {
+        "state": job.state,
+        "reason": job.reason or None,
+        "nodes": job.nodes or None,
+        "partition": job.partition or None,
+        "start": job.start,
+        "time_left_s": job.time_left_s if job.runs else None,
+    }
 
 
 def _progress(live: dict[str, Any]) -> dict[str, Any]:
@@ -159,80 +149,40 @@ def _progress(live: dict[str, Any]) -> dict[str, Any]:
     return {**{key: live.get(key) for key in keys}, "time_left_s": time_left_s(live)}
 
 
-def _allocation(sweep: SweepDir, record: dict[str, Any]) -> AllocationState:
-    index = int(record["index"])
-    directory = sweep.allocation(index)
-    attempt = directory.latest_attempt()
-    if attempt is None:
-        state, detail = _without_attempt(directory, record)
-        return AllocationState(index, state, detail, {}, record)
-    alive = liveness(attempt)
-    try:
-        status = read_json(attempt.status)
-    except ValueError:
-        status = None
-    status = status if isinstance(status, dict) else {}
-    words = {State.RUNNING: "running", State.LOST: "lost", State.ABSENT: "queued"}
-    if alive.state is State.ENDED:
-        state = str(status.get("outcome") or "failed")
-    elif alive.state is State.UNKNOWN:
-        state = "unknown" if alive.stale else "running"
-    else:
-        state = words[alive.state]
-    return AllocationState(index, state, alive.detail, status, record)
-
-
-def _without_attempt(directory: AllocationDir, record: dict[str, Any]) -> tuple[str, str]:
-    intent = record.get("intent_at")
-    if intent is None:
-        return "not_submitted", ""
-    if directory.stop.exists():
-        return "cancelled", "it was stopped before it began"
-    job = record.get("job_id") or _own_job_id(directory)
-    if job is None and time.time() - float(intent) > INTENT_S:
-        return "not_submitted", "its submission was interrupted"
-    if record.get("executor") == "local" and job is not None and not _process_exists(str(job)):
-        return "lost", f"its process {job} is gone and left nothing; see {directory.orchestrator_log}"
-    return "queued", f"job {job}" if job is not None else ""
-
-
-def _own_job_id(directory: AllocationDir) -> str | None:
-    try:
-        return directory.job_id.read_text(encoding="utf-8").strip() or None
-    except OSError:
-        return None
-
-
-def _process_exists(pid: str) -> bool:
-    from srtctl.orchestrator import proctree
-
-    one = proctree.entry(int(pid)) if pid.isdecimal() else None
-    return one is not None and one.state not in ("Z", "X")
-
-
 def _point(sweep: SweepDir, record: dict[str, Any], allocation: AllocationState | None) -> PointState:
     index = int(record["index"])
     result = _best_result(sweep, index)
     live = _live_record(record, allocation)
-    running = allocation is not None and allocation.active
-    if running and live.get("state") in ("pending", "running"):
-        return PointState(index, str(live["state"]), "", record, result, live)
+    active = allocation is not None and allocation.active
+    if record.get("withdrawn") and result is None:
+        return PointState(index, "withdrawn", "", record, None)
+    if active and not live and (result or {}).get("state") not in ("ok", "invalid"):
+        result = None  # of an earlier attempt: it is measured again
+    if allocation is not None and allocation.active and live.get("state") in ("pending", "running"):
+        state = "unknown" if allocation.state == "unknown" and live["state"] == "running" else str(live["state"])
+        return PointState(index, state, "", record, result, live)
     if result is not None:
         return PointState(index, str(result.get("state")), str(result.get("reason") or ""), record, result, live)
     if allocation is None:
         return PointState(index, "not_submitted", "", record, None)
+    if allocation.active:
+        state = "pending" if allocation.state == "running" else allocation.state
+        return PointState(index, state, "", record, None, live)
+    return PointState(index, *_without_result(live, allocation), record, None, live)
+
+
+def _without_result(live: dict[str, Any], allocation: AllocationState) -> tuple[str, str]:
+    """State and reason of a point whose allocation ended without a result of it."""
+    reason = str(allocation.status.get("reason") or allocation.detail)
     if allocation.state == "lost":
-        state = "lost" if live.get("state") == "running" or not live else "not_run"
-        return PointState(index, state, allocation.detail, record, None, live)
-    if running:
-        return PointState(
-            index, "pending" if allocation.state == "running" else allocation.state, "", record, None, live
-        )
+        return "lost" if live.get("state") in ("running", None) else "not_run", allocation.detail
     if not live:
-        state = allocation.state if allocation.state in ("cancelled", "not_submitted") else "not_run"
-        return PointState(index, state, str(allocation.status.get("reason") or allocation.detail), record, None)
+        return allocation.state if allocation.state in ("cancelled", "not_submitted") else "not_run", reason
+    if allocation.phase != "done":  # Slurm ended it
+        cut = live.get("state") == "running"
+        return allocation.state if cut else "not_run", allocation.detail
     state = str(live.get("state")) if live.get("state") in ENDED else "not_run"
-    return PointState(index, state, str(allocation.status.get("reason") or ""), record, None, live)
+    return state, str(allocation.status.get("reason") or "")
 
 
 def _live_record(record: dict[str, Any], allocation: AllocationState | None) -> dict[str, Any]:
