@@ -48,10 +48,10 @@ class Figure:
         return self.median <= self.target
 
 
-def run(argv: list[str], cwd: Path) -> tuple[float, float]:
+def run(argv: list[str], cwd: Path, **variables: str) -> tuple[float, float]:
     """Run one command to its end: wall time in s and peak memory of it in MiB."""
     # as an installed program runs: with its compiled files
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | variables
     started = time.perf_counter()
     process = subprocess.Popen(
         [str(SRTCTL), *argv], cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -83,17 +83,35 @@ def command(
     return measure
 
 
+def run_stack(*overrides: str, **variables: str) -> dict[str, float]:
+    """Start and stop etcd, NATS, nginx, 2 frontends, 1 prefill and 1 decode mocker once; returns the run's timings."""
+    directory = Path(tempfile.mkdtemp())
+    argv = ["apply", "-f", str(ROOT / "benchmarks" / "stack.yaml"), "--wait", "-o", str(directory), *overrides]
+    run(argv, directory, **variables)
+    status = json.loads(next(directory.glob("*/*/allocations/0000/attempt-0/status.json")).read_text())
+    shutil.rmtree(directory)
+    timings: dict[str, float] = status["timings"]
+    return timings
+
+
+def stubborn(repeat: int) -> list[Figure]:
+    """Teardown when one process, and a child of it, ignore SIGTERM."""
+    from srtctl.schema import ToolsConfig
+    from srtctl.tools import find_programs
+
+    nginx = find_programs(ToolsConfig())[0].path("nginx")
+    override = f"cluster.tools.nginx='{ROOT / 'benchmarks' / 'stubborn-nginx'}'"
+    seen = [run_stack(override, REAL_NGINX=nginx)["stop_s"] for _ in range(repeat)]
+    return [Figure("stack: teardown with a process that ignores SIGTERM", "s", 6.0, tuple(seen))]
+
+
 def stack(repeat: int) -> list[Figure]:
-    """Start and stop of the whole stack: etcd, NATS, nginx, 2 frontends, 1 prefill and 1 decode mocker."""
+    """Start and stop of the whole stack."""
     seen: dict[str, list[float]] = {"first_answer_s": [], "client_start_s": [], "stop_s": []}
     for _ in range(repeat):
-        directory = Path(tempfile.mkdtemp())
-        argv = ["apply", "-f", str(ROOT / "benchmarks" / "stack.yaml"), "--wait", "-o", str(directory)]
-        run(argv, directory)
-        timings = json.loads(next(directory.glob("*/*/allocations/0000/attempt-0/status.json")).read_text())["timings"]
+        timings = run_stack()
         for name, values in seen.items():
             values.append(timings[name])
-        shutil.rmtree(directory)
     return [
         Figure("stack: from nothing to the canary's answer", "s", 3.0, tuple(seen["first_answer_s"])),
         Figure(
@@ -111,6 +129,7 @@ MEASUREMENTS: dict[str, Callable[[int], list[Figure]]] = {
     "dry-run": command("dry-run of a recipe", 0.45, ["dry-run", "-f", str(RECIPE)]),
     "thousand": command("dry-run of 1,000 points", 4.0, THOUSAND, 150),
     "stack": stack,
+    "stubborn": stubborn,
 }
 
 
