@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "sweep.json"
+LOCK = "submitting.lock"  # in a sweep's directory: held by the command that submits allocations of it
 
 
 class AttemptDir:

@@ -17,12 +17,10 @@ from srtctl.invocation import Invocation
 from srtctl.manifest import extended, manifest
 from srtctl.plan.codec import to_json
 from srtctl.prepare import PreparedPoint
-from srtctl.rundir import AllocationDir, SweepDir, write_json, write_text
+from srtctl.rundir import LOCK, AllocationDir, SweepDir, write_json, write_text
 from srtctl.schema import JobConfig
 from srtctl.sweep import Allocation, Sweep, problem_record
 from srtctl.yamltext import dump_sections
-
-LOCK = "submitting.lock"
 
 # Slurm replaces %j and the like in paths of logs, a backslash switches that off, a line break ends a line of squeue.
 _UNFIT_FOR_SLURM = re.compile(r"[%\\\x00-\x1f\x7f]")
