@@ -88,7 +88,7 @@ class _Stopping:
 
             # In this order: what begins to run between the two is asked like the others.
             self.refused = stop.withdraw(jobs) or stop.ask_to_end(jobs)
-            self._slurm.refresh(now=True)
+            self._look_anew()
         self.asked += [a.index for a in new]
 
     def wait(self, seconds: float) -> None:
@@ -114,8 +114,13 @@ class _Stopping:
             from srtctl.slurm import stop
 
             self.refused = stop.end(jobs)
+            self._look_anew()
+        if left and not (self.refused and len(jobs) == len(left)):
+            self.wait(SLURM_LOST_S if jobs else LOST_S)
+
+    def _look_anew(self) -> None:
+        if not self.refused:  # a silent Slurm stays silent for longer than this
             self._slurm.refresh(now=True)
-        self.wait(SLURM_LOST_S if jobs and not self.refused else LOST_S)
 
     def lives(self, found: SweepState) -> bool:
         """Whether anything of the sweep runs or waits."""
