@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,8 +67,24 @@ def completed(point: ComposedPoint) -> ComposedPoint:
     return replace(
         point,
         config={**point.config, "cluster": {**cluster, **found}},
-        sources=Sources({**point.sources.table, **sources}),
+        sources=Sources(_Over(sources, point.sources.table)),
     )
+
+
+class _Over(Mapping[str, str]):
+    """One table over another one, which is costly to look through and therefore only asked when it must be."""
+
+    def __init__(self, upper: Mapping[str, str], lower: Mapping[str, str]):
+        self._upper, self._lower = upper, lower
+
+    def __getitem__(self, key: str) -> str:
+        return self._upper[key] if key in self._upper else self._lower[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._lower, **self._upper})
+
+    def __len__(self) -> int:
+        return len({*self._lower, *self._upper})
 
 
 def _simulates(config: Mapping[str, Any]) -> bool:

@@ -94,7 +94,7 @@ def assemble(
     groups: dict[str, list[PreparedPoint]] = {}
     seen: Counter[str] = Counter()
     for point in points:
-        key = point.deployment_id if point.job.launcher.share_deployment else f"{point.deployment_id}/{point.index}"
+        key = _queue_key(point) if point.job.launcher.share_deployment else f"{point.deployment_id}/{point.index}"
         most = _most_points(point.job, longest_s)
         if most is not None:
             seen[key] += 1
@@ -104,6 +104,13 @@ def assemble(
     allocations = tuple(_allocation(index, group) for index, group in enumerate(groups.values(), first))
     name = resumed.name if resumed is not None else common_name(points)
     return Sweep(name, tuple(points), allocations, current.get(), resumed)
+
+
+def _queue_key(point: PreparedPoint) -> str:
+    """What points must have in common to share an allocation: the servers, and all that is asked of Slurm."""
+    from srtctl.render import render_batch
+
+    return f"{point.deployment_id}/{render_batch(point.job, point.plan)}"
 
 
 def _most_points(job: JobConfig, longest_s: Callable[[JobConfig], float | None] | None) -> int | None:

@@ -1,0 +1,118 @@
+"""A user who submits to a cluster of this test run's own, whose partition `closed` takes jobs and starts none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.slurm.conftest import shared_directories
+from tests.slurm.testcluster import Cluster, Partition, why_unavailable
+from tests.system.conftest import SRTCTL, User
+
+_FIXTURES = {"cluster", "slurm_user"}
+
+# One mocker and a client that is a shell command; `on_closed` makes it wait for ever in the queue.
+JOB = """
+name: job
+cluster: {{name: test, executor: slurm, gpus_per_node: 8{cluster}}}
+model: {{path: "builtin:tiny"}}
+resources: {{agg_nodes: 1, agg_workers: 1, gpus_per_agg: 1}}
+backend: {{type: mocker, speedup_ratio: 100}}
+frontend: {{type: dynamo, count: 1}}
+benchmark: {{type: custom, command: "echo '{{\\"answer\\": 42}}' > result.json"}}
+slurm: {{partition: {partition}}}
+{more}
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mine = [item for item in items if _FIXTURES & set(getattr(item, "fixturenames", ()))]
+    reason = why_unavailable() if mine else None
+    for item in mine:
+        item.add_marker(pytest.mark.slurm)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    partitions = (
+        Partition("batch", default=True),
+        Partition("small", nodes="n[1-2]"),
+        Partition("short", max_time="0:40:00"),
+        Partition("closed"),
+    )
+    directory = tmp_path_factory.mktemp("slurm")
+    with Cluster(directory, partitions=partitions, shared_dirs=shared_directories(tmp_path_factory)) as started:
+        started.run(["scontrol", "update", "PartitionName=closed", "State=DOWN"])
+        started.run(["scontrol", "update", "NodeName=n[1-2]", "AvailableFeatures=fast", "ActiveFeatures=fast"])
+        yield started
+
+
+class SlurmUser(User):
+    """Somebody at a shell of the cluster's login host."""
+
+    def __init__(self, home: Path, mark: str, cluster: Cluster):
+        super().__init__(home, mark)
+        self.cluster = cluster
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"PATH": self.cluster.environment()["PATH"]}
+
+    def job(self, partition: str = "closed", more: str = "", cluster: str = "", name: str = "job.yaml") -> str:
+        """A recipe's path."""
+        return str(self.write(name, JOB.format(partition=partition, more=more, cluster=cluster)))
+
+    def slurm(self, *argv: str) -> str:
+        """What one of Slurm's programs prints."""
+        return subprocess.run(argv, env=self.environment, capture_output=True, text=True, check=True).stdout
+
+    def shown(self, job_id: str) -> dict[str, str]:
+        """`scontrol show job`, its fields."""
+        lines = self.slurm("scontrol", "show", "job", job_id).splitlines()
+        fields: dict[str, str] = {}
+        for line in map(str.strip, lines):
+            whole = line.startswith(("Command=", "WorkDir=", "StdOut=", "Comment="))
+            for word in [line] if whole else line.split():
+                key, _, value = word.partition("=")
+                fields.setdefault(key, value)
+        return fields
+
+    def queued(self) -> dict[str, str]:
+        """Job id -> working directory of all jobs of this test."""
+        rows = (line.partition("|") for line in self.slurm("squeue", "-h", "-o", "%i|%Z").splitlines())
+        return {job: where for job, _, where in rows if where.startswith(str(self.home))}
+
+    def manifest(self) -> dict[str, Any]:
+        """The newest sweep's."""
+        return dict(json.loads((self.sweep() / "sweep.json").read_text()))
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start one command and go on."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [str(SRTCTL), *argv], cwd=self.home, env=self.environment, stdout=pipe, stderr=pipe, text=True
+        )
+
+
+@pytest.fixture
+def slurm_user(tmp_path: Path, cluster: Cluster) -> Iterator[SlurmUser]:
+    (tmp_path / "tmp").mkdir()
+    user = SlurmUser(tmp_path, f"{os.getpid()}-{tmp_path.name}", cluster)
+    yield user
+    jobs = list(user.queued())
+    if jobs:
+        user.slurm("scancel", *{job.partition("+")[0] for job in jobs})
+    for pid in user.processes():
+        try:
+            os.kill(pid, 9)
+        except ProcessLookupError:
+            continue
