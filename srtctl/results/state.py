@@ -154,7 +154,7 @@ def _point(sweep: SweepDir, record: dict[str, Any], allocation: AllocationState 
     result = _best_result(sweep, index)
     live = _live_record(record, allocation)
     active = allocation is not None and allocation.active
-    if record.get("withdrawn") and result is None:
+    if record.get("withdrawn"):  # only points without a valid result are
         return PointState(index, "withdrawn", "", record, None)
     if active and not live and (result or {}).get("state") not in ("ok", "invalid"):
         result = None  # of an earlier attempt: it is measured again
