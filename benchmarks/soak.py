@@ -50,7 +50,7 @@ def listening() -> set[int]:
 def unix_sockets(directory: Path) -> set[str]:
     """Named Unix sockets below a directory, and srtctl's in /tmp, also those whose file is gone."""
     names = (line.split()[7:8] for line in Path("/proc/net/unix").read_text().splitlines()[1:])
-    return {name for found in names for name in found if name.startswith((str(directory), "/tmp/srtctl-"))}
+    return {name for found in names for name in found if name.startswith(str(directory))}
 
 
 def ports_of(results: Path) -> set[int]:
@@ -60,15 +60,14 @@ def ports_of(results: Path) -> set[int]:
 
 
 def temporary_files(directory: Path) -> set[str]:
-    """Everything in the run's own temporary directory, and srtctl's in /tmp and /dev/shm."""
-    own = {str(path) for path in directory.rglob("*")}
-    shared = {str(path) for place in (Path("/tmp"), Path("/dev/shm")) for path in place.glob("*srtctl*")}
-    return own | shared
+    """Everything in the run's own temporary directory, and srtctl's in /dev/shm."""
+    return {str(path) for path in (*directory.rglob("*"), *Path("/dev/shm").glob("*srtctl*"))}
 
 
 def run_once(output: Path, number: int, recipe: Path) -> list[str]:
     """One run; returns what is wrong with it."""
-    temporary = Path(tempfile.mkdtemp(prefix="soak-", dir=output))
+    temporary = output / "t"  # a short name: the scratch directory is only made here if sockets fit into it
+    temporary.mkdir()
     mark = f"{os.getpid()}-{number}"
     before_files = temporary_files(temporary)
     environment = os.environ | {MARK: mark, "TMPDIR": str(temporary)}
