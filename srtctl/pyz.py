@@ -10,17 +10,23 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # What the orchestrator imports: files, and packages of which every module is taken (registries list their entries).
-PLAN = ("__init__", "codec", "model", "programs", "tokens")
+PLAN = ("__init__", "codec", "model", "programs", "surroundings", "tokens")
 FILES = ("__init__.py", "errors.py", "rundir.py", *(f"plan/{name}.py" for name in PLAN))
 PACKAGES = ("benchmarks", "orchestrator", "schema")
 
 MAIN = """import signal
 import sys
 
+if sys.version_info < (3, 10):
+    sys.exit("error: this needs Python 3.10 or newer, and %s is %s" % (sys.executable, sys.version.split()[0]))
+
 # A stop that is asked for while the modules load is kept until there is somebody to handle it.
 signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
-from srtctl.orchestrator.main import main
+if sys.argv[1:] == ["--node"]:
+    from srtctl.orchestrator.agent import main  # a fraction of all modules
+else:
+    from srtctl.orchestrator.main import main
 
 sys.exit(main())
 """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from srtctl import rundir
-from srtctl.orchestrator.ports import PortBook, interface_of
 from srtctl.plan.model import Plan, PointSteps, PortRequest, Probe, Process, RenderedFile, Step
 from srtctl.plan.tokens import replace_tokens, tokens_in
 
@@ -19,18 +19,38 @@ TEMPORARY = "tmp"
 
 @dataclass(frozen=True)
 class Node:
-    """The machine behind a slot."""
+    """The machine behind a slot.
+
+    Attributes:
+        address: Where others reach it.
+        iface: Name of the interface that has this address.
+        scratch: Private directory on its local disk; exists.
+        gpus: What CUDA calls the GPUs that we have there, in order; empty where that is not known.
+    """
 
     slot: int
     host: str
     address: str
     iface: str
+    scratch: Path
+    gpus: tuple[str, ...] = ()
 
 
-def local_nodes(plan: Plan) -> list[Node]:
-    """All slots on this machine, reached through its loopback interface."""
+class Ports(Protocol):
+    """Gives out ports on the nodes, each really tried there."""
+
+    def take_all(self, requests: Sequence[PortRequest], *, use_preferred: bool = True) -> dict[str, int]:
+        """Ports by name of the request; OSError when there are not enough."""
+
+
+def local_nodes(plan: Plan, scratch: Path) -> list[Node]:
+    """All slots on this machine, reached through its loopback interface; makes their directories below `scratch`."""
     host = socket.gethostname()
-    return [Node(slot.index, host, "127.0.0.1", interface_of("127.0.0.1")) for slot in plan.slots]
+    nodes = [Node(slot.index, host, "127.0.0.1", "lo", scratch / f"slot{slot.index}") for slot in plan.slots]
+    for node in nodes:
+        node.scratch.mkdir(mode=0o700)
+        (node.scratch / TEMPORARY).mkdir(mode=0o700)
+    return nodes
 
 
 class Bound:
@@ -40,34 +60,26 @@ class Bound:
         plan: The plan, as it was.
         nodes: Slot -> machine.
         ports: Port name -> number.
-        scratch: Private directory on the local disk; each slot has one below it.
 
     Raises:
         ValueError: A file holds a token that nobody defined.
         OSError: No port is left, or a file can't be written.
     """
 
-    def __init__(
-        self, plan: Plan, nodes: Iterable[Node], book: PortBook, allocation: Path, attempt: Path, scratch: Path
-    ):
+    def __init__(self, plan: Plan, nodes: Iterable[Node], book: Ports, allocation: Path, attempt: Path):
         self.plan = plan
         self.nodes = {node.slot: node for node in nodes}
         self.allocation = allocation
         self.attempt = attempt
-        self.scratch = scratch
         self._book = book
-        self.ports = {request.name: book.take(request) for request in plan.ports}
-        for slot in self.nodes:
-            (self.scratch / f"slot{slot}").mkdir(mode=0o700)
-            (self.scratch / f"slot{slot}" / TEMPORARY).mkdir(mode=0o700)
+        self.ports = book.take_all(plan.ports)
         self._make_table()
         self.write_files(plan.files, attempt)
 
     def rebind(self, process: str) -> set[str]:
         """Give the ports of one process new numbers; returns all processes that must be started again with it."""
         dependents = affected_by(self.plan, process)
-        for request in ports_of(self.plan, process):
-            self.ports[request.name] = self._book.take(request, use_preferred=False)
+        self.ports |= self._book.take_all(ports_of(self.plan, process), use_preferred=False)
         self._make_table()
         self.write_files(self.plan.files, self.attempt)
         return dependents
@@ -119,7 +131,7 @@ class Bound:
 
     def temporary(self, slot: int) -> str:
         """TMPDIR of what runs on a slot: in the scratch directory, so that nothing there outlives the run."""
-        return str(self.scratch / f"slot{slot}" / TEMPORARY)
+        return str(self.nodes[slot].scratch / TEMPORARY)
 
     def endpoints(self) -> dict[str, str]:
         """Process name -> the `host:port` of its first port."""
@@ -134,7 +146,7 @@ class Bound:
         for slot, node in self.nodes.items():
             table[f"host:slot{slot}"] = node.address
             table[f"iface:slot{slot}"] = node.iface
-            table[f"scratch:slot{slot}"] = str(self.scratch / f"slot{slot}")
+            table[f"scratch:slot{slot}"] = str(node.scratch)
         table.update({f"port:{name}": str(number) for name, number in self.ports.items()})
         self._table = table
 

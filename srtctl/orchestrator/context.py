@@ -57,8 +57,15 @@ class Context:
             log=self.attempt.log(process.name),
             setup=bound.setup,
             slot=process.slot,
+            container=process.container,
+            own=self._own(bound.env),
         )
         return spawn, bound.probe
+
+    def _own(self, environment: Mapping[str, str]) -> frozenset[str]:
+        """Names of what is set for a process beside what it inherits."""
+        passed = [name for name in self.plan.pass_environment if name in self.environment]
+        return frozenset({*environment, *passed, "TMPDIR"})
 
     def _base(self, slot: int) -> dict[str, str]:
         """What every process on a slot starts from."""
@@ -70,12 +77,26 @@ class Context:
         log = self.attempt.path / "versions" / f"{process.name}.txt"
         log.parent.mkdir(exist_ok=True)
         environment = {**self._base(process.slot), **self.bound.process(process).env}
-        return process, Spawn(name, argv, environment, self.attempt.path, log, slot=process.slot)
+        own = self._own(process.env)
+        spawn = Spawn(
+            name, argv, environment, self.attempt.path, log, slot=process.slot, container=process.container, own=own
+        )
+        return process, spawn
 
     def client_spawn(self, step: Step, directory: Path, unset: tuple[str, ...]) -> Spawn:
         """How to start the client of a step whose tokens are replaced."""
         environment = {**without(self._base(step.slot), unset), **step.env}
-        return Spawn(CLIENT, step.argv, environment, directory, directory / "client.log", slot=step.slot)
+        return Spawn(
+            name=CLIENT,
+            argv=step.argv,
+            env=environment,
+            cwd=directory,
+            log=directory / "client.log",
+            slot=step.slot,
+            container=step.container,
+            own=self._own(step.env),
+            image=step.image,
+        )
 
     def frontends(self) -> tuple[str, ...]:
         """`host:port` of every frontend."""

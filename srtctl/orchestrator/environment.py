@@ -8,9 +8,10 @@ import resource
 import socket
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from srtctl.plan.model import Plan
+if TYPE_CHECKING:
+    from srtctl.plan.model import Plan
 
 
 def base_environment(inherited: Mapping[str, str], plan: Plan) -> dict[str, str]:

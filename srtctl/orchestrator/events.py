@@ -28,12 +28,17 @@ class NotStarted:
 
 @dataclass(frozen=True)
 class Exited:
-    """It has ended. `code` is the exit code, or minus the signal's number."""
+    """It has ended. `code` is the exit code, or minus the signal's number.
+
+    `what` says what the code does not; `node` names a node that has failed.
+    """
 
     name: str
     code: int
     at: float
     in_setup: bool = False
+    what: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,16 @@ class ProbeOk:
     name: str
     generation: int
     at: float
+
+
+@dataclass(frozen=True)
+class NodeLost:
+    """A node has failed or hangs (`fatal`), or only the agent on it is gone."""
+
+    name: str
+    text: str
+    at: float
+    fatal: bool
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class Finding:
     at: float
 
 
-Event = Started | NotStarted | Exited | ProbeOk | KeeperLost | AllKilled | SignalSeen | Finding
+Event = Started | NotStarted | Exited | ProbeOk | NodeLost | KeeperLost | AllKilled | SignalSeen | Finding
 
 
 class Inbox(Protocol):

@@ -9,9 +9,10 @@ from pathlib import Path
 from srtctl import __version__
 from srtctl.errors import ExitCode
 from srtctl.orchestrator.environment import raise_open_files_limit
+from srtctl.orchestrator.inputs import read_inputs
 from srtctl.orchestrator.liveness import State, liveness
-from srtctl.orchestrator.run import read_inputs, run
-from srtctl.orchestrator.starter import LocalStarter
+from srtctl.orchestrator.machines import machines_of
+from srtctl.orchestrator.run import run
 from srtctl.rundir import AllocationDir
 
 USAGE = """usage: python -I -S orchestrator.pyz <allocation directory>
@@ -48,4 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {directory} is being run already: {liveness(last).detail}", file=sys.stderr)
         return ExitCode.USAGE
     raise_open_files_limit()
-    return run(inputs, LocalStarter())
+    try:
+        machines = machines_of(inputs)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.UNAVAILABLE
+    return run(inputs, machines)

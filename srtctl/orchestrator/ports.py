@@ -7,16 +7,37 @@ network namespace as the port, leaves no file, and the kernel removes it with it
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import socket
-from collections.abc import Iterator
-
-from srtctl.plan.model import PortRequest
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 BLOCK_FIRST, BLOCK_LAST = 20000, 31999  # below the ephemeral range, and low enough for Dynamo's system ports
 BLOCK_SIZE = 64
+
+
+class PortWish(Protocol):
+    """What is asked for (see `plan.model.PortRequest`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def preferred(self) -> int: ...
+    @property
+    def max_port(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The same as a value that travels to other machines."""
+
+    name: str
+    preferred: int
+    max_port: int
+    count: int
 
 
 class PortBook:
@@ -31,7 +52,7 @@ class PortBook:
         self._first = BLOCK_FIRST + (seed * 2654435761 % 2**32) % blocks * BLOCK_SIZE
         self._held: dict[int, list[socket.socket]] = {}
 
-    def take(self, request: PortRequest, *, use_preferred: bool = True) -> int:
+    def take(self, request: PortWish, *, use_preferred: bool = True) -> int:
         """A free port (the first of `request.count` consecutive ones), held for this job.
 
         Raises:
@@ -43,6 +64,10 @@ class PortBook:
                 return start
         raise OSError(errno.EADDRINUSE, f"no {request.count} free ports up to {request.max_port} for {request.name}")
 
+    def take_all(self, requests: Iterable[PortWish], *, use_preferred: bool = True) -> dict[str, int]:
+        """Ports for several requests: name -> number; errors as for one."""
+        return {request.name: self.take(request, use_preferred=use_preferred) for request in requests}
+
     def close(self) -> None:
         """Let go of all of them."""
         for sockets in self._held.values():
@@ -50,7 +75,7 @@ class PortBook:
                 one.close()
         self._held.clear()
 
-    def _candidates(self, request: PortRequest, use_preferred: bool) -> Iterator[int]:
+    def _candidates(self, request: PortWish, use_preferred: bool) -> Iterator[int]:
         if use_preferred and request.preferred > 0:
             yield request.preferred
         yield from range(self._first, BLOCK_LAST + 1)
@@ -93,19 +118,3 @@ def _mark(number: int) -> list[socket.socket] | None:
         mark.close()
         return None if error.errno == errno.EADDRINUSE else []
     return [mark]
-
-
-def interface_of(address: str) -> str:
-    """Name of the network interface that has this address; `lo` for this machine's loopback, else empty."""
-    if address.startswith("127."):
-        return "lo"
-    import fcntl
-    import struct
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, contextlib.suppress(OSError):
-        for _, name in socket.if_nameindex():
-            with contextlib.suppress(OSError):  # an interface without an IPv4 address
-                answer = fcntl.ioctl(any_socket.fileno(), 0x8915, struct.pack("256s", os.fsencode(name)[:15]))
-                if socket.inet_ntoa(answer[20:24]) == address:
-                    return name
-    return ""

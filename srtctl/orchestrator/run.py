@@ -4,84 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
-import shutil
 import signal
-import tempfile
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from srtctl import rundir
 from srtctl.orchestrator import environment, gate
-from srtctl.orchestrator.bind import Bound, local_nodes, next_attempt
+from srtctl.orchestrator.bind import next_attempt
 from srtctl.orchestrator.clock import Clock
 from srtctl.orchestrator.context import Context
 from srtctl.orchestrator.events import QueueInbox, SignalSeen
 from srtctl.orchestrator.failures import Failure, RunOver
+from srtctl.orchestrator.inputs import Inputs
+from srtctl.orchestrator.machines import Machines
 from srtctl.orchestrator.measure import Measurer, Point
-from srtctl.orchestrator.ports import PortBook
 from srtctl.orchestrator.probes import Prober
 from srtctl.orchestrator.report import Report
-from srtctl.orchestrator.starter import LocalStarter
 from srtctl.orchestrator.stop import Stopper
+from srtctl.orchestrator.stopping import StopWatch
 from srtctl.orchestrator.supervisor import Hooks, Supervisor
 from srtctl.orchestrator.versions import VersionChecks
-from srtctl.plan.codec import from_json
-from srtctl.plan.model import Plan, PointSteps
+from srtctl.plan.model import PointSteps
 
 DONE_STATES = ("ok", "invalid")
-STOP_POLL_S = 0.1
-LONGEST_TEMPORARY = 30  # bytes; where TMPDIR is longer than this, the short one is used
-SHORT_TEMPORARY = "/tmp"  # noqa: S108
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """The files of an allocation, read."""
-
-    allocation: rundir.AllocationDir
-    sweep: rundir.SweepDir
-    plan: Plan
-    points: tuple[tuple[rundir.PointDir, PointSteps], ...]
-
-
-def read_inputs(directory: Path) -> Inputs:
-    """Read the plan and the points of an allocation.
-
-    Raises:
-        ValueError: Something is missing or wrong; the text says what, and in which file.
-    """
-    directory = directory.absolute()
-    allocation = rundir.AllocationDir(directory)
-    if not directory.is_dir():
-        raise ValueError(f"{directory} is not a directory")
-    sweep = rundir.SweepDir(directory.parent.parent)
-    plan = _read(allocation.plan, lambda text: from_json(Plan, text))
-    names = _read(allocation.points, json.loads)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{allocation.points}: not a list of directory names")
-    points = [rundir.PointDir(sweep.path / name) for name in names]
-    steps = [_read(point.steps, lambda text: from_json(PointSteps, text)) for point in points]
-    return Inputs(allocation, sweep, plan, tuple(zip(points, steps, strict=True)))
-
-
-def _read(path: Path, parse: Any) -> Any:
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path.parent} has no {path.name}: not an allocation directory of srtctl") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def run(inputs: Inputs, starter: LocalStarter) -> int:
+def run(inputs: Inputs, machines: Machines) -> int:
     """Run the allocation; returns the exit code: 0 if every point is ok.
 
-    `starter` must have been made before any thread existed.
+    `machines` must have been made before any thread existed.
     """
     inbox = QueueInbox()
     previous = _catch_signals(inbox)
@@ -89,28 +42,27 @@ def run(inputs: Inputs, starter: LocalStarter) -> int:
     attempt = inputs.allocation.attempt(next_attempt(inputs.allocation.path))
     attempt.logs.mkdir()
     lock = os.open(attempt.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.suppress(OSError):  # some file systems have no locks
+        fcntl.flock(lock, fcntl.LOCK_EX)
     report = Report(attempt, clock)
-    report.data["keeper_pid"] = starter.keeper_pid
+    report.data.update(keeper_pid=machines.starter.keeper_pid, job_id=machines.job_id or None)
     points = [_point(directory, steps) for directory, steps in inputs.points]
     report.data["points"] = [point.record for point in points]
     report.flush(force=True)
     outcome = Outcome()
-    book = PortBook(seed=os.getpid())
-    scratch = _scratch_directory()
+    watch = StopWatch(inputs.allocation.stop, inputs.plan.budgets, clock, machines.ends_at)
     try:
-        starter.clean(scratch)
         with _guard(outcome, report):
-            nodes = local_nodes(inputs.plan)
-            bound = Bound(inputs.plan, nodes, book, inputs.allocation.path, attempt.path, scratch)
+            bound = machines.bind(attempt, report, inbox, watch.asked)
             base = environment.base_environment(os.environ, inputs.plan)
             context = Context(inputs.plan, inputs.allocation, inputs.sweep, attempt, bound, report, clock, inbox, base)
-            _serve(context, inputs, starter, points, outcome)
+            _serve(context, machines, points, outcome, watch)
+        for text in machines.close():
+            report.warn(text)
         return _conclude(report, points, outcome)
     finally:
-        starter.close()
-        book.close()
-        shutil.rmtree(scratch, ignore_errors=True)
+        machines.close()
+        machines.starter.close()
         os.close(lock)
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -144,12 +96,14 @@ def _guard(outcome: Outcome, report: Report) -> Iterator[None]:
         report.event("internal_error", text=traceback.format_exc())
 
 
-def _serve(context: Context, inputs: Inputs, starter: LocalStarter, points: list[Point], outcome: Outcome) -> None:
+def _serve(context: Context, machines: Machines, points: list[Point], outcome: Outcome, watch: StopWatch) -> None:
     """Start the servers, measure, and stop whatever was started, however it ends."""
-    report, clock = context.report, context.clock
+    report, clock, starter = context.report, context.clock, machines.starter
     prober = Prober(context.inbox, clock)
-    hooks = Hooks(context.spawn, context.bound.rebind, _stop_watch(inputs, clock))
-    supervisor = context.supervisor = Supervisor(starter, context.inbox, report, clock, prober, hooks)
+    hooks = Hooks(context.spawn, context.bound.rebind, watch.asked, watch.signalled)
+    supervisor = context.supervisor = Supervisor(
+        starter, context.inbox, report, clock, prober, hooks, hold_s=starter.hold_s
+    )
     for name in environment.missing_variables(os.environ, context.plan):
         report.warn(f"pass_environment: {name} is not set here")
     starter.listen(context.inbox)
@@ -163,7 +117,7 @@ def _serve(context: Context, inputs: Inputs, starter: LocalStarter, points: list
     finally:
         prober.cancel_all()
         _stop(context)
-        _write_environment(context, checks)
+        _write_environment(context, checks, machines.describe())
 
 
 def _catch_signals(inbox: QueueInbox) -> dict[int, Any]:
@@ -188,30 +142,6 @@ def _stop(context: Context) -> None:
     for text in warnings:
         context.report.warn(text)
     context.report.timing("stop_s", context.clock.now() - begun)
-
-
-def _stop_watch(inputs: Inputs, clock: Clock) -> Any:
-    """A function that says whether the run should stop: the file `stop`, or the time limit drawing near."""
-    budgets = inputs.plan.budgets
-    limit: float | None = None
-    if budgets.time_limit_s is not None:
-        # A warning time longer than the job itself must not end it before it began.
-        limit = clock.now() + budgets.time_limit_s - min(budgets.early_warning_s, budgets.time_limit_s / 2)
-    looked = [0.0]
-    asked = [False]
-
-    def stop_asked() -> tuple[str, str]:
-        now = clock.now()
-        if now - looked[0] >= STOP_POLL_S:
-            looked[0] = now
-            asked[0] = inputs.allocation.stop.exists()
-        if asked[0]:
-            return "cancelled", "asked to stop"
-        if limit is not None and now >= limit:
-            return "failed", f"the time limit of {budgets.time_limit_s:g} s is near"
-        return "", ""
-
-    return stop_asked
 
 
 def _point(directory: rundir.PointDir, steps: PointSteps) -> Point:
@@ -265,23 +195,14 @@ def _why(record: dict[str, Any]) -> str:
     return f"{text}: {record['reason']}" if record["reason"] else text
 
 
-def _write_environment(context: Context, checks: VersionChecks) -> None:
+def _write_environment(context: Context, checks: VersionChecks, nodes: dict[str, Any]) -> None:
     found = {
         "schema_version": 1,
         "machine": environment.describe_machine(),
-        "nodes": {f"slot{slot}": {"host": n.host, "address": n.address} for slot, n in context.bound.nodes.items()},
+        "nodes": nodes,
         "versions": checks.found,
         "ports": context.bound.ports,
         "planned": dict(context.plan.provenance),
     }
     with contextlib.suppress(OSError):
         rundir.write_json(context.attempt.environment, found)
-
-
-def _scratch_directory() -> Path:
-    """A new private directory with a short path: the client puts Unix sockets into it, whose whole path, some 80
-    characters longer, must stay under 108 bytes, or it can't start."""
-    base = tempfile.gettempdir()
-    if len(os.fsencode(base)) > LONGEST_TEMPORARY and os.access(SHORT_TEMPORARY, os.W_OK | os.X_OK):
-        base = SHORT_TEMPORARY
-    return Path(tempfile.mkdtemp(prefix="srtctl-", dir=base))

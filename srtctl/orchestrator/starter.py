@@ -31,6 +31,9 @@ class Spawn:
         log: File that gets its output, absolute; appended to.
         setup: Command that must succeed first, in the same place.
         slot: Node it runs on.
+        container: It runs in a container where the cluster has them.
+        own: Names of the variables that were set for it, beside those that every process inherits.
+        image: Another image than the servers'; empty for the same.
     """
 
     name: str
@@ -40,10 +43,24 @@ class Spawn:
     log: Path
     setup: tuple[str, ...] = ()
     slot: int = 0
+    container: bool = False
+    own: frozenset[str] = frozenset()
+    image: str = ""
 
 
 class Starter(Protocol):
-    """Starts and signals processes; what comes of it arrives as events in the inbox."""
+    """Starts and signals processes; what comes of it arrives as events in the inbox.
+
+    Attributes:
+        hold_s: How long an unasked exit waits for what explains it.
+        keeper_pid: The process that holds all others.
+    """
+
+    hold_s: float
+    keeper_pid: int
+
+    def listen(self, inbox: Inbox) -> None:
+        """Begin to deliver events."""
 
     def start(self, spawn: Spawn) -> None:
         """Ask for a start: `Started` or `NotStarted` follows, and at its end `Exited`."""
@@ -66,6 +83,8 @@ class Starter(Protocol):
 
 class LocalStarter:
     """Starts processes on this machine. Make it before any thread exists: it forks."""
+
+    hold_s = 0.5
 
     def __init__(self) -> None:
         proctree.become_subreaper()  # should the keeper be killed, its orphans come to us

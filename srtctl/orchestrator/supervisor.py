@@ -40,11 +40,16 @@ class Hooks:
         spawn: A process of the plan -> how to start it now, and its probe, tokens replaced.
         rebind: New ports for a process whose own were taken; returns all that must be started again.
         stop_asked: Why the run should stop, empty while it should not (the file `stop`, the time limit).
+        signalled: A signal that asks us to stop -> outcome and reason.
     """
 
     spawn: Callable[[Process], tuple[Spawn, Probe | None]]
     rebind: Callable[[str], set[str]] = lambda name: {name}
     stop_asked: Callable[[], tuple[str, str]] = lambda: ("", "")
+    signalled: Callable[[int], tuple[str, str]] = lambda number: (
+        "cancelled",
+        f"stopped by {signal.Signals(number).name}",
+    )
 
 
 @dataclass
@@ -124,11 +129,20 @@ class Supervisor:
         elif isinstance(event, ev.KeeperLost):
             self.keeper_lost = True
             self.fail(Failure("keeper", event.at, "the process that holds all others was killed"))
+        elif isinstance(event, ev.NodeLost):
+            self._node_lost(event)
         elif event.name in self.managed:
             self._handle_process(self.managed[event.name], event)
             self.report.processes(self.managed.values())
         for listener in self.listeners:
             listener(event)
+
+    def _node_lost(self, event: ev.NodeLost) -> None:
+        name = f"node {event.name}"
+        if event.fatal:
+            self.fail(Failure(name, event.at, event.text, explains=True))
+        elif not self.stopping:
+            self.report.warn(f"{name} is no longer watched: {event.text}")
 
     def _handle_process(self, one: Managed, event: ev.Started | ev.NotStarted | ev.Exited | ev.ProbeOk) -> None:
         if isinstance(event, ev.Started):
@@ -181,13 +195,13 @@ class Supervisor:
 
     def _fault(self, one: Managed, event: ev.Exited) -> str:
         """What is wrong with this end, in words; empty for a task that is done."""
-        what = describe_exit(event.code)
+        what = event.what or describe_exit(event.code)
         if event.in_setup:
             return f"its setup command ended with {what}"
-        if one.process.kind == "task" and event.code == 0:
+        if one.process.kind == "task" and event.code == 0 and not event.what:
             missing = [name for name in one.process.outputs if not (self.spawns[one.name].cwd / name).exists()]
             return f"ended with exit code 0, but has not left {missing[0]}" if missing else ""
-        return f"{what}, although nobody asked it to stop" if event.code == 0 else what
+        return f"{what}, although nobody asked it to stop" if event.code == 0 and not event.what else what
 
     def _unasked(self, one: Managed, at: float, what: str) -> None:
         one.fault = what
@@ -219,7 +233,7 @@ class Supervisor:
         if self.stopping:
             return
         if self.signals:
-            raise RunOver("cancelled", f"stopped by {signal.Signals(self.signals[0]).name}")
+            raise RunOver(*self.hooks.signalled(self.signals[0]))
         outcome, reason = self.hooks.stop_asked()
         if outcome:
             raise RunOver(outcome, reason)

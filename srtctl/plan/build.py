@@ -108,6 +108,9 @@ def build_plan(
         denominators=_gpu_counts(topology.workers),
         flag_sources=draft.flag_sources,
         provenance=_provenance(job, programs, model_path, tokenizer_path),
+        executor=job.cluster.executor,
+        network_interface=job.cluster.network_interface,
+        srun_options={**job.cluster.srun_options, **job.srun_options},
     )
 
 

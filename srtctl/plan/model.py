@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from srtctl.plan.surroundings import Budgets as Budgets
+from srtctl.plan.surroundings import Container as Container
+
 SCHEMA_VERSION = 1
 
 ROLES = ("prefill", "decode", "aggregated")
@@ -174,26 +177,6 @@ class RenderedFile:
 
 
 @dataclass(frozen=True)
-class Container:
-    """How steps are wrapped on this cluster; `runtime` is `none` or `pyxis`."""
-
-    runtime: str = "none"
-    image: str = ""
-    mounts: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """Deadlines of the run, in seconds."""
-
-    ready_s: float = 1800.0
-    stop_s: float = 5.0
-    drain_s: float = 30.0
-    time_limit_s: float | None = None
-    early_warning_s: float = 120.0
-
-
-@dataclass(frozen=True)
 class Plan:
     """The servers of one deployment: the whole input of the orchestrator, with the points' steps beside it.
 
@@ -207,6 +190,9 @@ class Plan:
         denominators: GPUs by role and in all: `prefill`, `decode`, `aggregated`, `all`.
         flag_sources: Worker role -> flag -> where it came from.
         provenance: What is known at submission: versions, model path, backend, engine.
+        executor: `local` (processes of this machine) or `slurm` (steps of the job that this is).
+        network_interface: The nodes' interface whose address is used; None for the default route's.
+        srun_options: Further options of every step: name -> value, None for one without a value.
     """
 
     name: str
@@ -230,6 +216,9 @@ class Plan:
     denominators: Mapping[str, int] = field(default_factory=dict)
     flag_sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    executor: str = "local"
+    network_interface: str | None = None
+    srun_options: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def process(self, name: str) -> Process:

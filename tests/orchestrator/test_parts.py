@@ -85,7 +85,7 @@ def made(tmp_path: Path) -> Path:
 
 def bound(tmp_path: Path, **changes: object) -> Bound:
     plan = small_plan(**changes)  # type: ignore[arg-type]
-    return Bound(plan, local_nodes(plan), PortBook(os.getpid()), tmp_path, tmp_path, made(tmp_path))
+    return Bound(plan, local_nodes(plan, made(tmp_path)), PortBook(os.getpid()), tmp_path, tmp_path)
 
 
 def test_tokens(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_rebinding_changes_the_ports_of_one_and_names_all_that_know_them(tmp_pat
     )
     assert affected_by(plan, "etcd") == {"etcd", "worker", "nginx", "after"}
     assert affected_by(plan, "free") == {"free"}
-    one = Bound(plan, local_nodes(plan), PortBook(3), tmp_path, tmp_path, made(tmp_path))
+    one = Bound(plan, local_nodes(plan, made(tmp_path)), PortBook(3), tmp_path, tmp_path)
     before = dict(one.ports)
     assert one.rebind("etcd") == {"etcd", "worker", "nginx", "after"}
     changed = {name for name in before if one.ports[name] != before[name]}

@@ -1,0 +1,59 @@
+"""Why a run should stop: it is asked to, or its time is nearly over."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from srtctl.orchestrator.clock import Clock
+from srtctl.plan.surroundings import Budgets
+
+STOP_POLL_S = 0.1
+SLURM_EARLY_S = 65.0  # Slurm may send the warning so much earlier than it was asked to
+
+
+class StopWatch:
+    """Knows the file `stop` and the end of the job.
+
+    Args:
+        stop: The file whose existence asks for a stop.
+        budgets: Of the plan.
+        clock: The run's.
+        ends_at: Unix seconds at which Slurm ends the job; None where the plan's own limit counts.
+    """
+
+    def __init__(self, stop: Path, budgets: Budgets, clock: Clock, ends_at: float | None = None):
+        self._stop, self._clock = stop, clock
+        self._early_s = budgets.early_warning_s
+        self._left_s = budgets.time_limit_s if ends_at is None else max(0.0, ends_at - clock.wall())
+        self._end: float | None = None
+        self._limit: float | None = None
+        if self._left_s is not None:
+            self._end = clock.now() + self._left_s
+            # A warning time longer than the job itself must not end it before it began.
+            self._limit = self._end - min(self._early_s, self._left_s / 2)
+        self._looked = 0.0
+        self._asked = False
+
+    def asked(self) -> tuple[str, str]:
+        """(outcome, reason) of a run that should stop now, two empty texts while it should not."""
+        now = self._clock.now()
+        if now - self._looked >= STOP_POLL_S:
+            self._looked = now
+            self._asked = self._stop.exists()
+        if self._asked:
+            return "cancelled", "asked to stop"
+        if self._limit is not None and now >= self._limit:
+            return "failed", self._near()
+        return "", ""
+
+    def signalled(self, signum: int) -> tuple[str, str]:
+        """(outcome, reason) of a run that got a signal: Slurm also warns by one before the time limit."""
+        near = self._end is not None and self._clock.now() >= self._end - self._early_s - SLURM_EARLY_S
+        if signum == signal.SIGTERM and near and self._left_s is not None and self._left_s > 2 * self._early_s:
+            return "failed", self._near()
+        return "cancelled", f"stopped by {signal.Signals(signum).name}"
+
+    def _near(self) -> str:
+        assert self._left_s is not None
+        return f"the time limit is near ({self._left_s:.0f} s were left when the run began)"

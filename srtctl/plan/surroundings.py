@@ -1,0 +1,56 @@
+"""What surrounds the processes of a plan: the container they run in, and the deadlines they have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Container:
+    """How steps are wrapped on this cluster; `runtime` is `none` or `pyxis`.
+
+    Attributes:
+        image: Absolute path of a .sqsh file, or registry URI.
+        mounts: (host path, container path), the latter with its flags if any (`/data:ro`); tokens are allowed.
+        workdir: Working directory inside; empty for the one that the process has outside.
+        name: Of the container that all steps of a node share, so that the image is imported once; unique to the job.
+        writable: The container's own files may be changed (installing something needs it).
+        remap_root: Be root inside.
+        mount_home: Bring the user's home directory in.
+        entrypoint: Run the image's own entry point before the program.
+        env: Names of variables that win over the image's own of the same name, beside those of the process.
+    """
+
+    runtime: str = "none"
+    image: str = ""
+    mounts: tuple[tuple[str, str], ...] = ()
+    workdir: str = ""
+    name: str = "srtctl"
+    writable: bool = True
+    remap_root: bool = False
+    mount_home: bool = False
+    entrypoint: bool = False
+    env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Deadlines of the run, in seconds.
+
+    Attributes:
+        ready_s: Of all servers together, from the end of the preparation on.
+        stop_s: Of the ordered stop.
+        drain_s: Of the pause between two points.
+        time_limit_s: Of the whole run where nobody else sets one; under Slurm its limit counts.
+        early_warning_s: How long before the time limit the run begins to end.
+        prepare_s: Importing images, installing what was asked for: outside `ready_s`.
+        node_silent_s: A node that hasn't answered for so long has failed.
+    """
+
+    ready_s: float = 1800.0
+    stop_s: float = 5.0
+    drain_s: float = 30.0
+    time_limit_s: float | None = None
+    early_warning_s: float = 120.0
+    prepare_s: float = 3600.0
+    node_silent_s: float = 30.0
