@@ -45,9 +45,9 @@ def main(argv: list[str]) -> int:
 def _run(verb: str, rest: list[str]) -> int:
     module = importlib.import_module(f"srtctl.cli.{VERBS[verb]}")
     try:
-        if VERBS[verb] == "apply":
-            return int(module.main(verb, rest))
-        return int(module.main(rest))
+        code = int(module.main(verb, rest) if VERBS[verb] == "apply" else module.main(rest))
+        sys.stdout.flush()  # at the end of the process it would be too late to forgive a reader that has left
+        return code
     except SrtctlError as error:
         _say(format_problems(error.problems))
         return error.exit_code

@@ -30,19 +30,23 @@ def known(user: SlurmUser, sweep: Path, monkeypatch: pytest.MonkeyPatch) -> set[
     return noted | set(reconcile(SweepDir(sweep), manifest).values())
 
 
+def noted(user: SlurmUser, before: int) -> int:
+    """How many ids the newest manifest has; -1 before there is one."""
+    new = sweeps(user)[before:]
+    return new[-1].joinpath("sweep.json").read_text().count('"submitted_at": 1') if new else -1
+
+
 def rounds(user: SlurmUser, count: int, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     chance = random.Random(seed)
     recipe = user.job()
-    begun = time.monotonic()
-    assert user.srtctl("apply", "-f", recipe, *MANY).returncode == 0
-    whole_s = time.monotonic() - begun
-    user.slurm("scancel", *user.queued())
-    before = len(sweeps(user))
+    before = 0
     cut = 0
     for _ in range(count):
         process = user.start("apply", "-f", recipe, *MANY)
-        # the part of it in which jobs are submitted
-        time.sleep(whole_s * chance.uniform(0.3, 1.0))
+        enough = chance.randint(0, 28)
+        while process.poll() is None and noted(user, before) < enough:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.03))  # before, within or after an sbatch
         process.kill()
         process.communicate()
         time.sleep(0.5)  # an sbatch that was under way ends by itself
