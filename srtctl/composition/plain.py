@@ -231,6 +231,11 @@ def _ignore(config: dict[str, Any], source: Callable[[str], str]) -> list[Proble
     return warnings
 
 
+def escaped(value: Any) -> Any:
+    """A value whose every `${` is meant as it stands."""
+    return _escape(value, everything=True)
+
+
 def _escape(value: Any, *, everything: bool) -> Any:
     """Keep `${VARIABLE}` of a shell from being read as a reference to another key.
 

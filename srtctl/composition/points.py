@@ -13,6 +13,7 @@ from srtctl.composition.axis import Axis
 from srtctl.composition.fast import Base, cannot_be_fast
 from srtctl.composition.session import NODES_GROUP, words_of
 from srtctl.composition.sources import SourceTable
+from srtctl.composition.srtslurm import OPTION
 from srtctl.errors import Problem, SrtctlError, merge_points
 
 if TYPE_CHECKING:
@@ -157,6 +158,9 @@ def make_point(
 ) -> ComposedPoint:
     """A point with what the recipe has to say about it."""
     recipe = session.recipe
+    problems = list(recipe.warnings) if recipe is not None else []
+    if session.srtslurm is not None and choices.get("cluster") == OPTION:
+        problems += session.srtslurm.warnings
     return ComposedPoint(
         index=index,
         overrides=tuple(text for text in texts if not text.startswith(f"+{NODES_GROUP}=")),
@@ -164,7 +168,7 @@ def make_point(
         sources=sources,
         choices=choices,
         dropped=tuple(recipe.dropped) if recipe is not None else (),
-        problems=tuple(recipe.warnings) if recipe is not None else (),
+        problems=tuple(problems),
     )
 
 

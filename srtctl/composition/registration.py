@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,12 +25,21 @@ def user_directories() -> list[Path]:
 
 
 def default_cluster() -> str:
-    """The cluster of recipes that name none: SRTCTL_CLUSTER, else the user's `cluster/default.yaml`, else `local`."""
+    """The cluster of recipes that name none.
+
+    SRTCTL_CLUSTER, else the file that SRTSLURM_CONFIG names, else the user's `cluster/default.yaml`, else an
+    srtslurm.yaml here or above, else `local`.
+    """
+    from srtctl.composition import srtslurm
+
     named = os.environ.get("SRTCTL_CLUSTER")
     if named:
         return named
-    own = any((directory / "cluster" / "default.yaml").is_file() for directory in user_directories())
-    return "default" if own else "local"
+    if os.environ.get(srtslurm.ENVIRONMENT):
+        return srtslurm.OPTION
+    if any((directory / "cluster" / "default.yaml").is_file() for directory in user_directories()):
+        return "default"
+    return srtslurm.OPTION if srtslurm.find() is not None else "local"
 
 
 @lru_cache(maxsize=1)
@@ -54,19 +63,23 @@ def register() -> None:
 
 
 @lru_cache(maxsize=1)
-def register_search_path(active: Callable[[], bool]) -> None:
-    """Let Hydra look into the user's directories as well, after ours, for as long as `active` says so.
+def register_search_path(directories: Callable[[], Sequence[Path]]) -> None:
+    """Let Hydra look into further directories, before ours: an option of the user's takes the place of one of ours.
+
+    `directories` says which, the first one first; none while nothing of srtctl is composed.
 
     Other programs in the same environment use Hydra's plugins too; their searches are none of our business.
     """
-    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
     from hydra.core.plugins import Plugins
     from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+    before = SearchPathQuery(provider="main")
+
     class UserOptions(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for directory in user_directories() if active() else []:
-                search_path.append("srtctl user", f"file://{directory}")
+            for directory in directories():
+                search_path.prepend("srtctl user", f"file://{directory}", before)
 
     Plugins.instance().register(UserOptions)
 

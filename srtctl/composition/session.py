@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint
-from srtctl.composition.registration import PROVIDER, conf_directory, register, register_search_path, version_base
+from srtctl.composition.registration import (
+    PROVIDER,
+    conf_directory,
+    register,
+    register_search_path,
+    user_directories,
+    version_base,
+)
+from srtctl.errors import Problem, SrtctlError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from srtctl.composition.recipes import Recipe
+    from srtctl.composition.srtslurm import Converted
 
 
 NODES_GROUP = "srtctl_nodes"
@@ -33,6 +42,7 @@ class Session:
         collect: When a list: points are added to it and nothing is launched.
         constants: The overrides that the command line holds, as typed.
         config_dirs: Directories given with --config-dir.
+        srtslurm: The cluster file of srt-slurm that the job uses, if it does.
         launching: Composition is over; what goes wrong from here on is not the user's input.
     """
 
@@ -41,6 +51,7 @@ class Session:
     collect: list[ComposedPoint] | None = None
     constants: tuple[str, ...] = ()
     config_dirs: tuple[str, ...] = ()
+    srtslurm: Converted | None = None
     launching: bool = False
 
 
@@ -75,11 +86,14 @@ def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], 
     import hydra
 
     register()
-    register_search_path(_is_active)
+    register_search_path(_searched_first)
     words = [*overrides, *_made_nodes(overrides)]
     config_name = "config"
     if session.recipe is not None:
         config_name = session.recipe.store()
+    _offer_srtslurm(session, overrides)
+    with _set_current(session):
+        _refuse_primaries(_searched_first())
     if sweep:
         words.append("hydra.mode=MULTIRUN")
     main = hydra.main(config_path=str(conf_directory()), config_name=config_name, **version_base())(_foreign_task)
@@ -93,8 +107,50 @@ def run_hydra(session: Session, overrides: Sequence[str], flags: Sequence[str], 
         main()
 
 
-def _is_active() -> bool:
-    return _current.get() is not None
+def _offer_srtslurm(session: Session, overrides: Sequence[str]) -> None:
+    """Make `cluster=srtslurm` an option if the job asks for it: only then its file is looked for and must be right."""
+    from hydra.core.config_store import ConfigStore
+
+    from srtctl.composition import srtslurm
+    from srtctl.composition.plain import escaped
+
+    store = ConfigStore.instance()
+    store.repo.get("cluster", {}).pop(f"{srtslurm.OPTION}.yaml", None)
+    wanted = any(srtslurm.OPTION in word for word in overrides) or (
+        session.recipe is not None and srtslurm.OPTION in str(session.recipe.nodes)
+    )
+    path = srtslurm.find() if wanted else None
+    if path is None:
+        if f"cluster={srtslurm.OPTION}" in overrides and srtslurm.OPTION not in _own_clusters(session):
+            raise SrtctlError(srtslurm.not_found())
+        return
+    session.srtslurm = srtslurm.read(path)
+    node = escaped(dict(session.srtslurm.cluster))
+    store.store(group="cluster", name=srtslurm.OPTION, node=node, provider=PROVIDER)
+
+
+def _own_clusters(session: Session) -> set[str]:
+    directories = [*user_directories(), *map(Path, session.config_dirs)]
+    return {file.stem for directory in directories for file in (directory / "cluster").glob("*.yaml")}
+
+
+def _searched_first() -> list[Path]:
+    """Directories whose options go before ours: --config-dir, SRTCTL_CONF, then the user's own."""
+    session = _current.get()
+    if session is None:
+        return []
+    named = [Path(directory).expanduser().absolute() for directory in session.config_dirs]
+    return [*(path for path in named if path.is_dir()), *user_directories()]
+
+
+def _refuse_primaries(directories: Sequence[Path]) -> None:
+    """A file of these names would take the place of what every job begins with."""
+    names = {path.name for path in conf_directory().glob("*.yaml")}
+    found = [file for directory in directories for file in directory.glob("*.yaml") if file.name in names]
+    if found:
+        hint = "options of yours belong into directories of their groups, such as cluster/ours.yaml; recipes go with -f"
+        message = "has the name of a file that every job begins with"
+        raise SrtctlError([Problem("config-directory", message, source=str(file), hint=hint) for file in found])
 
 
 def _foreign_task(config: Any) -> None:

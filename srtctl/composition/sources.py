@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from srtctl.composition.ownership import named_groups
 from srtctl.composition.session import relative_to_here, words_of
+from srtctl.composition.srtslurm import OPTION
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -65,6 +66,9 @@ def _group_values(
             continue
         if session.recipe is not None and path in session.recipe.lines:
             _overlay(table, session.recipe.lines[path])
+            continue
+        if session.srtslurm is not None and path == f"cluster/{OPTION}":
+            _overlay(table, session.srtslurm.lines)
             continue
         file = _find(directories, path)
         if file is not None:
