@@ -14,6 +14,7 @@ from srtctl import rundir
 from srtctl.orchestrator import proctree
 
 STALE_S = 60.0  # a living orchestrator writes its status at least every few seconds
+BEGINNING_S = 10.0  # from making the directory to the first status, on a machine that is very busy
 
 
 class State(enum.Enum):
@@ -55,7 +56,7 @@ def liveness(attempt: rundir.AttemptDir, now: float | None = None) -> Liveness:
     if not isinstance(status, dict):
         if not attempt.path.is_dir():
             return Liveness(State.ABSENT)
-        return Liveness(State.RUNNING, "starting") if _locked(attempt) else Liveness(State.LOST, "it left no status")
+        return _without_status(attempt, time.time() if now is None else now)
     if status.get("phase") == "done":
         return Liveness(State.ENDED, str(status.get("outcome")))
     age = (time.time() if now is None else now) - float(status.get("updated_at") or 0.0)
@@ -66,6 +67,17 @@ def liveness(attempt: rundir.AttemptDir, now: float | None = None) -> Liveness:
         return Liveness(State.RUNNING, where, age > STALE_S)
     rebooted = status.get("boot_id") not in ("", None, proctree.boot_id())
     return Liveness(State.LOST, f"{where} is gone" + (": the machine was started again" if rebooted else ""), True)
+
+
+def _without_status(attempt: rundir.AttemptDir, now: float) -> Liveness:
+    """A run makes its directory, takes its lock and writes its status, in this order; a reader may come in between."""
+    try:
+        age = now - attempt.path.stat().st_mtime
+    except OSError:
+        return Liveness(State.ABSENT)
+    if _locked(attempt) or age < BEGINNING_S:
+        return Liveness(State.RUNNING, "starting")
+    return Liveness(State.LOST, "it left no status")
 
 
 def _same_process(status: dict[str, Any]) -> bool:

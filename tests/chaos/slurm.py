@@ -13,7 +13,7 @@ from tests.slurm.testcluster import Cluster
 class OnSlurm:
     """The rounds on `cluster`; the checkout and the rounds' home are on its shared file system."""
 
-    options = ("cluster=slurm", "slurm.time_limit=5")
+    options: tuple[str, ...] = ("cluster=slurm", "slurm.time_limit=5")
 
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
