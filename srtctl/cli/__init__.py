@@ -18,6 +18,8 @@ VERBS = {
     "logs": "logs",
     "cancel": "cancel",
     "results": "results",
+    "ssh": "ssh",
+    "init": "init",
     "tools": "tools",
 }
 

@@ -12,6 +12,7 @@ srtctl: benchmark distributed LLM serving, from one declarative job
 usage: srtctl apply   [-f RECIPE] [key=value ...] [-m]     start a job or a sweep
        srtctl dry-run [-f RECIPE] [key=value ...] [-m]     check it and show all of it; start nothing
        srtctl status | logs | cancel | results  [SWEEP]    see, read, stop, compare
+       srtctl init                                         describe this cluster, once
        srtctl tools list | install                         programs from outside (Dynamo, client, services)
 
 Jobs
@@ -39,6 +40,7 @@ Runs
   logs [-f] [PROCESS]         the orchestrator's log, or one process's
   cancel [SWEEP]              ordered stop, then make sure
   results [SWEEP] [--json|--csv]
+  ssh [PROCESS]               the command that opens a shell beside a worker
 
 Exit codes: 0 ok, 1 the run failed or a measurement is not valid, 2 wrong input (nothing was started),
 3 something is missing on this machine, 130 interrupted.

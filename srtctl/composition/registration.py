@@ -17,11 +17,16 @@ def conf_directory() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def user_directories() -> list[Path]:
-    """Directories with options of the user's: SRTCTL_CONF (several, separated by `:`), then ~/.config/srtctl/conf."""
+def own_directories() -> list[Path]:
+    """Where options of the user's may be: SRTCTL_CONF (several, separated by `:`), then ~/.config/srtctl/conf."""
     named = [Path(part).expanduser() for part in os.environ.get("SRTCTL_CONF", "").split(":") if part]
     config_home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    return [path.absolute() for path in (*named, config_home / "srtctl" / "conf") if path.is_dir()]
+    return [path.absolute() for path in (*named, config_home / "srtctl" / "conf")]
+
+
+def user_directories() -> list[Path]:
+    """Those of the user's directories that exist."""
+    return [path for path in own_directories() if path.is_dir()]
 
 
 def default_cluster() -> str:
