@@ -117,9 +117,9 @@ def _write_allocation(directory: SweepDir, allocation: Allocation, first: Alloca
 
     here = directory.allocation(allocation.index)
     here.rendered.mkdir(parents=True)
-    here.plan.write_text(to_json(allocation.plan), encoding="utf-8")
+    write_text(here.plan, to_json(allocation.plan))
     here.batch.write_text(allocation.batch, encoding="utf-8")
-    here.points.write_text("[" + ", ".join(f'"points/{i:04d}"' for i in allocation.points) + "]\n", encoding="utf-8")
+    write_json(here.points, [f"points/{index:04d}" for index in allocation.points])
     for file in allocation.plan.files:
         path = here.rendered / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def _write_point(directory: SweepDir, point: PreparedPoint) -> None:
     here = directory.point(point.index)
     here.overrides.parent.mkdir(parents=True, exist_ok=True)
     here.config.write_text(dump_sections(point.config), encoding="utf-8")
-    here.steps.write_text(to_json(point.steps), encoding="utf-8")
+    write_text(here.steps, to_json(point.steps))
     here.overrides.write_text(
         "".join(f"- {dump_sections(text)}" for text in point.overrides) or "[]\n", encoding="utf-8"
     )
