@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: configuration keys, options of every group, fields of a result row.
+"""Write the reference pages from the code: configuration keys, groups' options, fields of a result row, Slurm's words.
 
 usage: docs/generate_reference.py            writes docs/reference/*.md
        docs/generate_reference.py --check    changes nothing; exit code 1 when a page is out of date
@@ -16,6 +16,7 @@ from srtctl.backends import BACKENDS
 from srtctl.benchmarks import BENCHMARKS
 from srtctl.benchmarks.rows import ROW_FIELDS
 from srtctl.schema import JobConfig
+from srtctl.slurm.reasons import ENDS, REASONS
 
 DOCS = Path(__file__).resolve().parent
 CONF = DOCS.parent / "conf"
@@ -40,6 +41,7 @@ def main(words: list[str]) -> int:
         "reference/configuration.md": configuration(),
         "reference/options.md": options(),
         "reference/results.md": results(),
+        "reference/slurm.md": slurm(),
     }
     stale = [name for name, text in pages.items() if _read(DOCS / name) != text]
     if "--check" in words:
@@ -108,6 +110,38 @@ def results() -> str:
         lines += ["", f"## {ROW_GROUPS.get(group, group)}", "", "| field | unit | meaning |", "|---|---|---|"]
         lines += [f"| `{f.name}` | {f.unit} | {_cell(f.meaning)} |" for f in ROW_FIELDS if f.group == group]
     return "\n".join(lines) + "\n"
+
+
+def slurm() -> str:
+    """Why a job waits and how it ended: Slurm's words, and ours for them."""
+    lines = [
+        MADE,
+        "# Slurm's words",
+        "",
+        "What `srtctl status` makes of them. [When Slurm says no](../slurm-says-no.md) tells what to do first.",
+        "",
+        "## Why a job waits",
+        "",
+        "A job that is *stuck* never starts by itself.",
+        "",
+        "| Slurm says | it means | stuck | what to do |",
+        "|---|---|---|---|",
+    ]
+    for reason in REASONS:
+        stuck = "yes" if reason.stuck else ""
+        lines.append(f"| {_words(reason.pattern)} | {_cell(reason.words)} | {stuck} | {_cell(reason.advice)} |")
+    lines += ["", "## How a job ended", ""]
+    lines += ["Where the run itself could still say how it ended, its own word counts.", ""]
+    lines += ["| Slurm says | state | it means | what to do |", "|---|---|---|---|"]
+    for end in ENDS:
+        lines.append(f"| {_words(end.state)} | `{end.outcome}` | {_cell(end.words)} | {_cell(end.advice)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _words(pattern: str) -> str:
+    """The alternatives of a pattern, `*` for anything."""
+    plain = pattern.replace(".*", "*").replace("(Max|Grp)", "Max*`, `QOSGrp").replace("(Job|Resource|Time)", "*")
+    return ", ".join(f"`{word}`" for word in plain.split("|")).replace("Max**", "Max*")
 
 
 def _table(kind: type, prefix: str, *, nested: bool = True, without: type | None = None) -> list[str]:

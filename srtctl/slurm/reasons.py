@@ -56,7 +56,7 @@ REASONS = (
     Reason("JobHeldAdmin", "an administrator holds it", "ask who runs the cluster", True),
     Reason("JobHoldMaxRequeue", "it was put back into the queue too often", "`srtctl logs` tells why it did not stay; "
            "`scontrol release JOB` tries once more", True),
-    Reason("JobHeldUser|launch failed requeued held|JobLaunchFailure", "a node could not start it, so it is held",
+    Reason("launch failed requeued held|JobLaunchFailure", "a node could not start it, so it is held",
            "the node's administrator finds the reason in slurmd's log; `scontrol release JOB` tries again", True),
     Reason("PartitionDown|PartitionInactive", "its partition takes no jobs at present",
            "`sinfo -s` shows those that do; slurm.partition=NAME"),
