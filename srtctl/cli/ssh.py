@@ -60,10 +60,11 @@ def shell_command(found: SweepState, allocation: AllocationState, process: dict[
         SrtctlError: The allocation's plan can't be read.
     """
     directory = found.sweep.allocation(allocation.index)
-    attempt = directory.latest_attempt()
-    assert attempt is not None
+    latest = directory.latest_attempt()
+    assert latest is not None
+    attempt = latest.path.absolute()
     if allocation.record.get("executor") != "slurm":
-        return ["sh", "-c", f"cd {shlex.quote(str(attempt.path))} && exec {SHELL}"]
+        return ["sh", "-c", f"cd {shlex.quote(str(attempt))} && exec {SHELL}"]
     from srtctl.orchestrator.srun import Place, step_command
 
     plan = _plan(directory.plan)
@@ -74,8 +75,8 @@ def shell_command(found: SweepState, allocation: AllocationState, process: dict[
         Place(str(process["host"]), str(allocation.job_id), _het_group(plan, int(process.get("slot") or 0))),
         "shell",
         [SHELL],
-        workdir=str(attempt.path),
-        options=_container(plan, allocation, found.sweep.path, attempt.path) if inside else (),
+        workdir=str(attempt),
+        options=_container(plan, allocation, found.sweep.path.absolute(), attempt) if inside else (),
         extra={**plan.srun_options, "pty": None},
         interactive=True,
     )

@@ -20,8 +20,7 @@ def steady_detail(allocation: AllocationState) -> str:
     if allocation.state == "queued" and job is not None and job.waits:
         return f"job {job.job_id}: {reason_of(job.reason).words}"
     if allocation.state in ("running", "unknown") and allocation.record.get("executor") == "slurm":
-        nodes = f" on {job.nodes}" if job is not None and job.nodes else ""
-        return f"job {allocation.job_id}{nodes}"
+        return f"job {allocation.job_id}"
     return "" if allocation.phase == "done" else allocation.detail
 
 

@@ -111,6 +111,7 @@ def _on_slurm(
             now=time.time(),
             job_id=job_id,
             job=job,
+            answered_at=view.answered_at,
             silent=view.problem.message if view.problem is not None else "",
             status=status,
             stop_asked=directory.stop.exists(),

@@ -11,6 +11,7 @@ from srtctl.slurm.queue import Job, ended_text, span_text, waiting_text
 from srtctl.slurm.reasons import end_of
 
 SUBMITTED_S = 30.0  # a job that Slurm took this long ago is in its queue
+FAR_S = 7 * 86400.0  # a time limit further off than that is none that matters
 SKEW_S = 2.0  # between the clocks of the controller and of a node
 
 
@@ -22,6 +23,7 @@ class Evidence:
         now: Unix seconds.
         job_id: The job's number.
         job: What Slurm says; None if it doesn't know the job.
+        answered_at: Unix seconds: when Slurm said so.
         silent: Why Slurm could not be asked; empty if it was.
         status: The latest attempt's status.json; empty without one.
         stop_asked: `srtctl cancel` asked for an end.
@@ -33,6 +35,7 @@ class Evidence:
     now: float
     job_id: str
     job: Job | None
+    answered_at: float
     silent: str
     status: Mapping[str, Any]
     stop_asked: bool
@@ -61,6 +64,8 @@ class Verdict:
 def judge(known: Evidence) -> Verdict:
     """The state of an allocation. `running` is only said of what Slurm says runs and what gives signs of life."""
     job = known.job
+    if job is not None and job.waits and float(known.status.get("updated_at") or 0.0) > known.answered_at:
+        return _begun(known, job)
     if job is not None and job.waits:
         return _waiting(known, job)
     if job is not None and job.runs and _is_earlier(known.status, job):
@@ -72,6 +77,13 @@ def judge(known: Evidence) -> Verdict:
     if job is None:
         return _unknown_to_slurm(known)
     return _running(known, job) if job.runs else _ended(known, job)
+
+
+def _begun(known: Evidence, job: Job) -> Verdict:
+    """It waited when Slurm was asked last, and has given a sign of life since."""
+    if known.status.get("phase") == "done":
+        return Verdict(str(known.status.get("outcome") or "failed"))
+    return Verdict("running", f"job {job.job_id} on {known.status.get('host')}")
 
 
 def _waiting(known: Evidence, job: Job) -> Verdict:
@@ -93,7 +105,8 @@ def _running(known: Evidence, job: Job) -> Verdict:
     if known.silence_s > STALE_S:
         quiet = span_text(known.silence_s)
         return Verdict("unknown", f"{where}: Slurm calls it {job.state}, but it gave no sign of life for {quiet}")
-    left = f", {span_text(job.time_left_s)} until its time limit" if job.time_left_s else ""
+    limited = job.time_left_s is not None and job.time_left_s < FAR_S
+    left = f", {span_text(job.time_left_s)} until its time limit" if limited and job.time_left_s is not None else ""
     return Verdict("running", where + left)
 
 

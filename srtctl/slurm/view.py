@@ -35,6 +35,7 @@ class JobView:
         self._ended: dict[str, Job] = {}
         self._no_history = False
         self.problem: Problem | None = None
+        self.answered_at = 0.0  # unix seconds: how things were then
 
     def refresh(self, *, now: bool = False) -> None:
         """Bring the queue up to date if the last answer is too old (`now`: in any case)."""
@@ -43,7 +44,9 @@ class JobView:
             return
         self._asked_at = at
         try:
+            asked_at = time.time()
             self._jobs = ask_queue()
+            self.answered_at = asked_at
             self._ended |= {job_id: job for job_id, job in self._jobs.items() if job.ended}
             self.problem = None
         except SrtctlError as error:

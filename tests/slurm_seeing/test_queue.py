@@ -119,7 +119,8 @@ def test_one_that_never_starts_has_no_estimate() -> None:
 
 def known(job: Job | None, status: dict[str, Any] | None = None, **more: Any) -> Evidence:
     usual: dict[str, Any] = {
-        "now": 1000.0, "job_id": "5", "silent": "", "stop_asked": False, "submitted_at": 0.0, "log": "x.log",
+        "now": 1000.0, "job_id": "5", "answered_at": 999.5, "silent": "", "stop_asked": False,
+        "submitted_at": 0.0, "log": "x.log",
         "sweep_id": "S1",
     }  # fmt: skip
     return Evidence(job=job, status=status or {}, **(usual | more))
@@ -161,6 +162,13 @@ def test_the_status_of_an_earlier_run_does_not_count() -> None:
     verdict = judge(known(Job("5", "RUNNING", start=990.0, nodes="n1"), DONE))
     assert verdict.state == "running"
     assert verdict.earlier
+
+
+def test_a_job_that_began_since_slurm_was_asked_runs() -> None:
+    waiting = Job("5", "PENDING", "Priority")
+    assert judge(known(waiting, {**MEASURING, "host": "n1"}, answered_at=990.0)).state == "running"
+    assert judge(known(waiting, DONE, answered_at=890.0)).state == "failed"
+    assert judge(known(waiting, MEASURING, answered_at=999.5)).state == "queued"
 
 
 def test_a_finished_run_whose_job_is_still_being_cleared_away_has_finished() -> None:

@@ -33,6 +33,16 @@ def ready(name: str, role: str, slot: int, host: str) -> dict[str, object]:
     return {"name": name, "role": role, "slot": slot, "host": host, "state": "READY", "pid": 7}
 
 
+def test_paths_in_it_are_absolute(
+    jobs: Jobs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jobs.allocation(processes=[ready("decode0", "decode", 0, "n1")])
+    jobs.sweep.allocation(0).plan.write_text(a_plan())
+    jobs.until_measuring()
+    command = the_command(capsys, "-o", "outputs")
+    assert f"--chdir={jobs.sweep.allocation(0).attempt(0).path}" in command
+
+
 def the_command(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     assert main(["ssh", *words]) == 0
     return shlex.split(capsys.readouterr().out)
