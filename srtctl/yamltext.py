@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 
@@ -40,7 +41,18 @@ def _dump_text(text: str) -> str:
 def _yaml(value: Any) -> str:
     import yaml
 
-    # the C dumper is 8 times as fast; wheels of PyYAML have it, a build from source may not
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
+    text: str = yaml.dump(value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=1000)
     return text
+
+
+@cache
+def _dumper() -> Any:
+    """A dumper that quotes texts which OmegaConf, unlike plain YAML 1.1, reads as numbers: 1e3, 6.e2."""
+    import yaml
+
+    # the C dumper is 8 times as fast; wheels of PyYAML have it, a build from source may not
+    base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    dumper = type("Dumper", (base,), {})
+    exponent = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
+    dumper.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+.0123456789"))  # type: ignore[attr-defined]
+    return dumper
