@@ -78,13 +78,14 @@ def status_lines(found: SweepState) -> list[str]:
         shown_allocations = sorted(telling, key=lambda a: not a.active)[:MOST_ALLOCATIONS]
     for allocation in shown_allocations:
         text += [f"  {line}" for line in _allocation_block(found, allocation)]
+    told = {a.detail for a in shown_allocations}
     shown = [p for p in found.points if len(found.points) <= MOST_POINTS or p.state not in DULL]
     for point in shown[:MOST_POINTS]:
         detail = ""
         if point.state == "running" and point.live:
             parts = [measurement_text(point.live), progress_text(point.live)]
             detail = f": {', '.join(part for part in parts if part)}"
-        elif point.reason:
+        elif point.reason and point.reason not in told:
             detail = f": {point.reason}"
         text.append(f"  {point_name(point)} {point.state}{detail}")
     if len(shown) < len(found.points) or len(shown) > MOST_POINTS:

@@ -147,3 +147,24 @@ def test_json(writer: Writer, somebody: Any) -> None:
     assert found["state"] == "running"
     assert found["points"][0]["progress"]["time_left_s"] == 10.0
     assert found["allocations"][0]["status"]["phase"] == "measuring"
+
+
+def test_what_a_resumed_sweep_does_not_ask_for_any_more_is_no_failure(writer: Writer) -> None:
+    writer.allocation({"phase": "done", "outcome": "ok"})
+    writer.point(state="ok")
+    writer.point()
+    writer.manifest["points"][1]["withdrawn"] = True
+    writer.save()
+    found = read_state(writer.directory)
+    assert [point.state for point in found.points] == ["ok", "withdrawn"]
+    assert found.good
+    assert found.state == "ok"
+
+
+def test_a_refused_submission_says_why(writer: Writer) -> None:
+    writer.allocation(refused="invalid partition", job_id=None)
+    writer.point()
+    found = read_state(writer.directory)
+    assert found.allocations[0].state == "not_submitted"
+    assert "invalid partition" in found.points[0].reason
+    assert not found.active
