@@ -193,7 +193,7 @@ class Fleet:
         late = []
         for member in self.members.values():
             try:
-                member.process.wait(max(0.0, until - time.monotonic()))
+                member.process.wait(0.1 if member.reported else max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 late.append(f"{member.place.host}: its agent did not end in time, so Slurm ends it")
                 member.process.send_signal(signal.SIGTERM)

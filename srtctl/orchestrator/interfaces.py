@@ -40,7 +40,7 @@ def reached_by(wanted: str | None) -> tuple[str, str]:
         LookupError: There is none; the text says which there are.
     """
     found = interfaces()
-    there = ", ".join(f"{name} ({address})" for name, address in found.items()) or "none"
+    there = ", ".join(found) or "none"
     if wanted:
         if wanted not in found:
             raise LookupError(f"no network interface {wanted!r} with an IPv4 address; there are: {there}")

@@ -95,11 +95,13 @@ class End:
         code: Exit code of the program, or minus the signal's number.
         what: What Slurm says about it, in words; empty where the code says all.
         node: Name of a node that has failed.
+        refused: Slurm did not make the step at all, which may pass.
     """
 
     code: int
     what: str = ""
     node: str = ""
+    refused: bool = False
 
 
 def real_end(code: int, said: str) -> End:
@@ -119,7 +121,7 @@ def real_end(code: int, said: str) -> End:
             return End(code, "killed for want of memory (out of memory)")
         refused = _NOT_EXECUTED.search(said) or _REFUSED.search(said)
         if refused:
-            return End(code, f"could not be started: {refused[1]}")
+            return End(code, f"could not be started: {refused[1]}", refused="create step" in refused[1])
     return End(code)
 
 

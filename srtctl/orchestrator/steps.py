@@ -14,7 +14,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from srtctl.orchestrator import events as ev
@@ -28,6 +28,9 @@ from srtctl.plan.model import Plan
 
 KILL_WAIT_S = 2.0  # an srun that has not ended so long after it was told to has lost its node
 LOOK_BACK_BYTES = 65536
+# A controller that has just been started again refuses new steps for some seconds ("Memory required by task is not
+# available"), until the nodes have reported to it.
+RETRY_PAUSE_S, RETRY_FOR_S = 1.0, 30.0
 KEPT = ("SLURM_CONF",)  # where Slurm's own commands find their controller
 
 
@@ -47,6 +50,7 @@ class SlurmStarter:
         self._alive: dict[str, _Running] = {}
         self._signaller: Signaller | None = None
         self._kill_asked = False
+        self._inbox: ev.Inbox | None = None
 
     def bind(self, bound: Bound) -> None:
         """Say where the slots are; before the first start."""
@@ -58,11 +62,15 @@ class SlurmStarter:
 
     def listen(self, inbox: ev.Inbox) -> None:
         """Begin to deliver events."""
+        self._inbox = inbox
         self._signaller = Signaller(self.job, self._alive.__contains__)
         self._local.listen(_Tap(inbox, self._seen))
 
     def start(self, spawn: Spawn) -> None:
-        self._alive[spawn.name] = _Running(spawn.log, _size(spawn.log))
+        self._alive[spawn.name] = _Running(spawn, _size(spawn.log), time.monotonic() + RETRY_FOR_S)
+        self._start(spawn)
+
+    def _start(self, spawn: Spawn) -> None:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         self._local.start(
             dataclasses.replace(
@@ -108,6 +116,7 @@ class SlurmStarter:
     def signal(self, name: str, signum: int, whole: bool = False) -> None:
         if name not in self._alive:
             return  # with a step ends all that it has started
+        self._alive[name].wanted = False
         if signum == signal.SIGKILL:
             self._kill(name)
             return
@@ -119,16 +128,14 @@ class SlurmStarter:
         running = self._alive.get(name)
         if running is None or running.killed:
             return
-        running.killed = True
+        running.wanted, running.killed = False, True
         self._local.signal(name, signal.SIGTERM)
 
         def insist() -> None:
             if self._alive.get(name) is running:
                 self._local.signal(name, signal.SIGKILL, whole=True)
 
-        timer = threading.Timer(KILL_WAIT_S, insist)
-        timer.daemon = True
-        timer.start()
+        _later(KILL_WAIT_S, insist)
 
     def kill_all(self) -> None:
         if self._kill_asked:
@@ -153,46 +160,65 @@ class SlurmStarter:
             self._signaller.close()
         self._local.close()
 
-    def _seen(self, event: ev.Event) -> ev.Event:
+    def _seen(self, event: ev.Event) -> ev.Event | None:
         """In the thread that reads from the keeper: note who lives, and read an end as what it is."""
         if isinstance(event, ev.NotStarted):
             self._alive.pop(event.name, None)
         if not isinstance(event, ev.Exited):
             return event
-        running = self._alive.pop(event.name, None)
         if self._signaller is not None:
             self._signaller.forget(event.name)
+        running = self._alive.get(event.name)
         if running is None:
             return event
-        end = real_end(event.code, _text_since(running.log, running.offset))
-        return dataclasses.replace(event, code=end.code, what=end.what, node=end.node)
+        end = real_end(event.code, _text_since(running.spawn.log, running.offset))
+        read = dataclasses.replace(event, code=end.code, what=end.what, node=end.node)
+        if end.refused and running.wanted and time.monotonic() < running.retry_until:
+            _later(RETRY_PAUSE_S, lambda: self._again(running, read))
+            return None
+        del self._alive[event.name]
+        return read
+
+    def _again(self, running: _Running, ended: ev.Exited) -> None:
+        """Try once more what Slurm has refused, unless it was told to stop meanwhile."""
+        if running.wanted and self._alive.get(ended.name) is running:
+            running.offset = _size(running.spawn.log)
+            self._start(running.spawn)
+        elif self._inbox is not None:
+            self._alive.pop(ended.name, None)
+            self._inbox.put(ended)
 
 
 @dataclasses.dataclass
 class _Running:
-    """A step that has not ended: where its output goes, and from where on it is its own."""
+    """A step that has not ended, and from where on its log is its own; `wanted` until it is told to stop."""
 
-    log: Path
+    spawn: Spawn
     offset: int
+    retry_until: float
+    wanted: bool = True
     killed: bool = False
+
+
+def _later(seconds: float, action: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
 
 
 class _Tap:
     """An inbox before the inbox."""
 
-    def __init__(self, inbox: ev.Inbox, change: Callable[[ev.Event], ev.Event]):
+    def __init__(self, inbox: ev.Inbox, change: Callable[[ev.Event], ev.Event | None]):
         self._inbox, self._change = inbox, change
 
     def put(self, event: ev.Event) -> None:
-        self._inbox.put(self._change(event))
+        changed = self._change(event)
+        if changed is not None:
+            self._inbox.put(changed)
 
     def get(self, timeout_s: float) -> ev.Event | None:
         return self._inbox.get(timeout_s)
-
-
-def own_names(environment: Mapping[str, str], base: Mapping[str, str]) -> frozenset[str]:
-    """Variables that were set for a process, beside those that it inherits."""
-    return frozenset(name for name, value in environment.items() if base.get(name) != value)
 
 
 def _size(path: Path) -> int:

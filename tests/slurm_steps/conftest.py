@@ -24,8 +24,14 @@ from tests.slurm.testcluster import Cluster
 from .job import Job
 
 __all__ = [
-    "container_plugin", "container_slurm", "fresh_slurm", "images", "make_slurm", "pytest_collection_modifyitems", "slurm"
-]  # fmt: skip
+    "container_plugin",
+    "container_slurm",
+    "fresh_slurm",
+    "images",
+    "make_slurm",
+    "pytest_collection_modifyitems",
+    "slurm",
+]
 
 Submit = Callable[..., Job]
 
