@@ -29,7 +29,7 @@ class SiteView:
     Attributes:
         facts: For the checks.
         programs: Where programs are.
-        model_path: Absolute path, or `hf:org/name`.
+        model_path: Absolute path, or the `org/name` of the hub as engines and clients take it, without our `hf:`.
         tokenizer_path: The same for the client's tokenizer.
         setup_script: Its text; None when the job has none, or it can't be read (the facts say why).
     """
@@ -128,7 +128,7 @@ class Site:
         if path in BUILTIN_MODELS:
             return str(BUILTIN_MODELS[path])
         if path.startswith(HUB):
-            return path
+            return path.removeprefix(HUB)
         return str(self._beside / Path(path).expanduser())
 
     def _existing(self, job: JobConfig, *resolved: str) -> dict[str, bool]:
@@ -138,7 +138,8 @@ class Site:
         found = {path: self._exists(path) for path in paths_of(job)}
         for named, path in zip((job.model.path, job.model.tokenizer_path), resolved, strict=False):
             if named:
-                found[named] = path.startswith(HUB) or self._exists(path)
+                on_the_hub = not path.startswith("/")
+                found[named] = on_the_hub or self._exists(path)
         return found
 
     def _exists(self, path: str) -> bool:
