@@ -23,6 +23,10 @@ class Sources:
             key = key.rpartition(".")[0]
         return ""
 
+    def written(self, key: str) -> str:
+        """Where the value of exactly this key was written; an empty text when it is the schema's default."""
+        return self.table.get(key, "")
+
 
 @dataclass(frozen=True)
 class ComposedPoint:

@@ -99,9 +99,24 @@ def _override_source(text: str, session: Session) -> dict[str, str]:
     key, _, value = text.partition("=")
     key = key.lstrip("+~").partition("@")[0]
     recipe = session.recipe
+    source = f"command line: {text}"
     if recipe is not None and text not in session.constants and key in recipe.sweep_sources:
-        return {key: f"{recipe.sweep_sources[key]}: {key}={value}"}
-    return {key: f"command line: {text}"}
+        source = f"{recipe.sweep_sources[key]}: {key}={value}"
+    return dict.fromkeys((key, *_keys_inside(text, key)), source)
+
+
+def _keys_inside(text: str, key: str) -> Iterator[str]:
+    """The dotted keys that an override sets within `key`: `resources={agg_nodes: 1}` sets resources.agg_nodes."""
+    if "{" not in text:
+        return
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    levels = [(key, OverridesParser.create().parse_override(text).value())]
+    while levels:
+        prefix, value = levels.pop()
+        if isinstance(value, dict):
+            levels += [(f"{prefix}.{name}", inner) for name, inner in value.items()]
+            yield from (f"{prefix}.{name}" for name in value)
 
 
 def _overlay(table: dict[str, str], newer: Mapping[str, str]) -> None:

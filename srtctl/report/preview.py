@@ -95,7 +95,7 @@ def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sourced(point: PreparedPoint) -> Iterator[str]:
     """Every key with its value and where it came from."""
-    rows = [(key, json.dumps(value), point.sources.of(key)) for key, value in _leaves(point.shown_config)]
+    rows = [(key, json.dumps(value), point.sources.written(key)) for key, value in _leaves(point.shown_config)]
     width = max((len(f"{key}: {value}") for key, value, _ in rows), default=0)
     for key, value, source in rows:
         yield f"{f'{key}: {value}':<{min(width, 70)}}  # {source or 'schema default'}"

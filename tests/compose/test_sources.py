@@ -1,0 +1,50 @@
+"""Where values came from, as `dry-run --sources` shows it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from srtctl.composed import ComposedPoint
+
+RECIPE = """\
+name: r
+model: {path: "builtin:tiny"}
+resources:
+  agg_nodes: 1
+  agg_workers: 1
+backend: {type: mocker}
+benchmark: {type: sa-bench, isl: "{isl}", osl: 8,
+            concurrencies: [1]}
+sweep: {isl: [64]}
+"""
+
+
+def test_a_default_is_not_said_to_stand_in_the_recipe(points_of: Callable[..., list[ComposedPoint]]) -> None:
+    sources = points_of(RECIPE)[0].sources
+    assert sources.written("resources.spread_workers") == ""
+    assert sources.written("model.name") == ""
+    assert sources.written("resources.agg_nodes").endswith("recipe.yaml:4")
+    assert sources.written("benchmark.concurrencies").endswith("recipe.yaml:8")
+    # An error about a key that is missing still names the nearest place that the user wrote.
+    assert sources.of("resources.spread_workers").endswith("recipe.yaml:3")
+
+
+def test_the_keys_inside_a_mapping_given_on_the_command_line(points_of: Callable[..., list[ComposedPoint]]) -> None:
+    word = "profiling.decode={start_step: 1, stop_step: 2}"
+    sources = points_of(RECIPE, word, "backend.speedup_ratio=3")[0].sources
+    assert sources.written("profiling.decode.stop_step").startswith("command line: profiling.decode={")
+    assert sources.written("backend.speedup_ratio") == "command line: backend.speedup_ratio=3"
+    assert sources.written("backend.decode_speedup_ratio") == ""
+
+
+def test_dry_run_shows_them(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    words = [sys.executable, "-m", "srtctl", "dry-run", "-f", "recipe.yaml", "cluster=local", "--sources"]
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
+    sources = dict(re.findall(r"^(\S+): .*?  # (.*)$", shown, flags=re.MULTILINE))
+    assert sources["resources.agg_nodes"] == "recipe.yaml:4"
+    assert sources["resources.spread_workers"] == "schema default"
