@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from srtctl.composition.session import Session
     from srtctl.recipe import Recipe
-
-VERBS = frozenset({"apply", "dry-run", "validate"})
 
 
 def run(argv: Sequence[str], recipe: Recipe | None = None, launcher: str | None = None) -> int:
@@ -74,8 +71,6 @@ def _compose(argv: Sequence[str], session: Session) -> None:
     from srtctl.composition.shape import adds_keys
 
     words = arguments.split(argv)
-    if words.completes:
-        arguments.strip_verb(os.environ, VERBS)
     overrides = words.overrides if words.completes else tuple(arguments.opened(words.overrides, adds_keys))
     session.constants = overrides
     session.config_dirs = words.values_of("-cd", "--config-dir")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,6 +113,8 @@ def main(verb: str, argv: list[str]) -> int:
     if arguments.help:
         print(APPLY_HELP.format(verb=verb, what=WHAT[verb]))
         return ExitCode.OK
+    if "query=bash" in arguments.hydra and not _completes():
+        return ExitCode.OK
     from srtctl.invocation import Invocation, current
 
     invocation = Invocation(
@@ -131,6 +134,12 @@ def main(verb: str, argv: list[str]) -> int:
         return _frozen(arguments, invocation) if _is_frozen(arguments) else _composed(arguments, invocation)
     finally:
         current.reset(token)
+
+
+def _completes() -> bool:
+    from srtctl.cli import VERBS, completion
+
+    return completion.line_for_hydra(os.environ, VERBS, [verb for verb, module in VERBS.items() if module == "apply"])
 
 
 def _composed(arguments: Arguments, invocation: Invocation) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # Hydra's flags (1.3 and 1.4) that take the next word as their value
@@ -84,17 +84,6 @@ def opened(overrides: Iterable[str], adds_keys: Callable[[str, str], bool]) -> I
         key, _, value = word.partition("=")
         marked = not word or word[0] in "+~" or "/" in key or "@" in key or key.startswith(("hydra", "sweep"))
         yield word if marked or not adds_keys(key, value) else f"++{word}"
-
-
-def strip_verb(environ: MutableMapping[str, str], verbs: frozenset[str]) -> None:
-    """Take the verb out of the line that the shell completes: to Hydra it is an override without a value."""
-    line = environ.get("COMP_LINE", "")
-    words = line.split(" ")
-    if len(words) > 1 and words[1] in verbs:
-        removed = len(words[1]) + 1
-        environ["COMP_LINE"] = " ".join(words[:1] + words[2:])
-        if environ.get("COMP_POINT", "").isdigit():
-            environ["COMP_POINT"] = str(max(0, int(environ["COMP_POINT"]) - removed))
 
 
 def _is_bare(word: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from srtctl import compose, recipe
-from srtctl.composition.arguments import Arguments, opened, split, strip_verb
+from srtctl.composition.arguments import Arguments, opened, split
 from srtctl.composition.shape import adds_keys
 
 
@@ -29,21 +29,6 @@ from srtctl.composition.shape import adds_keys
 )
 def test_overrides_first_flags_after(line: str, expected: Arguments) -> None:
     assert split(line.split()) == expected
-
-
-@pytest.mark.parametrize(
-    ("line", "point", "expected", "expected_point"),
-    [
-        ("srtctl apply mode=", "18", "srtctl mode=", "12"),
-        ("srtctl dry-run ", "15", "srtctl ", "7"),
-        ("srtctl mode=a", "13", "srtctl mode=a", "13"),
-        ("srtctl ", "7", "srtctl ", "7"),
-    ],
-)
-def test_verb_is_hidden_from_completion(line: str, point: str, expected: str, expected_point: str) -> None:
-    environ = {"COMP_LINE": line, "COMP_POINT": point}
-    strip_verb(environ, compose.VERBS)
-    assert environ == {"COMP_LINE": expected, "COMP_POINT": expected_point}
 
 
 def test_only_keys_of_the_users_making_are_opened() -> None:
@@ -87,23 +72,6 @@ def test_flags_that_show_something(argv: list[str], words: list[str], capsys: py
     shown = capsys.readouterr().out
     for word in words:
         assert word in shown
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("srtctl apply mode=di", {"mode=disagg"}),
-        ("srtctl cluster=h", {"cluster=h100x8", "cluster=h200x8"}),
-        ("srtctl validate benchmark.is", {"benchmark.isl="}),
-    ],
-)
-def test_completion(
-    line: str, expected: set[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COMP_LINE", line)
-    monkeypatch.setenv("COMP_POINT", str(len(line)))
-    compose.run(["-sc", "query=bash"])
-    assert set(capsys.readouterr().out.split()) == expected
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
