@@ -119,7 +119,7 @@ def _rate(entry: Any) -> float | str:
 
 
 def _missing(key: str) -> Problem:
-    hint = f"give benchmark.{key}=…, or choose a benchmark that has it, such as benchmark=sa-bench-1k1k"
+    hint = f"give benchmark.{key}=…, or choose a benchmark that has it, such as benchmark=sa-1k1k"
     return Problem("benchmark-key", "sa-bench needs it", key=f"benchmark.{key}", hint=hint)
 
 
