@@ -8,6 +8,10 @@ from srtctl.errors import UNSET, Problem, Severity
 from srtctl.plan.packing import Demand
 from srtctl.schema import JobConfig, ResourcesConfig
 
+# No machine is larger; a slip of the finger is, and would take this one's memory before it were refused.
+MOST_GPUS_PER_NODE = 1024
+MOST_GPUS = 200_000
+
 SHORT = {"prefill": "prefill", "decode": "decode", "aggregated": "agg"}
 
 
@@ -71,6 +75,10 @@ def _node_problems(job: JobConfig) -> list[Problem]:
         value = own if own is not None else UNSET if cluster is None else cluster
         return [Problem("gpus-per-node", "how many GPUs a node has is not known", key, value, "at least 1",
                         "a machine without GPUs can run the mocker: cluster.simulated_gpus=true")]  # fmt: skip
+    if gpus_per_node(job) > MOST_GPUS_PER_NODE:
+        key = "resources.gpus_per_node" if own is not None else "cluster.gpus_per_node"
+        return [Problem("gpus-per-node", "no node has so many GPUs", key, gpus_per_node(job),
+                        f"1 to {MOST_GPUS_PER_NODE}")]  # fmt: skip
     if own is not None and cluster and own > cluster:
         return [Problem("gpus-per-node", f"a node of cluster {job.cluster.name!r} has {cluster} GPUs",
                         "resources.gpus_per_node", own, f"1 to {cluster}")]  # fmt: skip
@@ -101,9 +109,15 @@ def _demand(one: _Asked, other: _Asked | None, per_node: int) -> tuple[Demand | 
     if one.workers < 0 or (one.nodes or 0) < 0:
         what = "workers" if one.workers < 0 else "nodes"
         return None, [Problem("negative", "must not be negative", one.key(what), getattr(one, what), "0 or more")]
+    if (one.nodes or 0) * per_node > MOST_GPUS:
+        text = f"no cluster has so many nodes of {per_node} GPUs"
+        return None, [Problem("too-large", text, one.key("nodes"), one.nodes, f"up to {MOST_GPUS // per_node}")]
     gpus, problems = _gpus_of_one(one, other, per_node)
     if gpus is None:
         return None, problems
+    if one.workers * gpus > MOST_GPUS:
+        text = f"{one.workers} workers of {gpus} GPUs: no cluster has so many"
+        return None, [Problem("too-large", text, one.key("workers"), one.workers, f"up to {MOST_GPUS} GPUs in all")]
     if gpus > per_node and gpus % per_node:
         whole = f"up to {per_node}, or a multiple of {per_node}"
         text = f"{_worker(one.role)} of {gpus} GPUs does not fill whole nodes of {per_node} GPUs"

@@ -127,6 +127,9 @@ def test_placement_beside_decode_workers() -> None:
         (job(agg_workers=1), "resources.gpus_per_agg", "not known"),
         (agg(gpus_per_agg=12, agg_nodes=2, gpus_per_node=8), "resources.gpus_per_agg", "whole nodes"),
         (agg(resources__gpus_per_node=8), "resources.gpus_per_node", "has 4 GPUs"),
+        (agg(gpus_per_node=10**25), "cluster.gpus_per_node", "no node has so many"),
+        (agg(agg_workers=10**9, gpus_per_agg=1, agg_nodes=None), "resources.agg_workers", "no cluster has so many"),
+        (agg(agg_nodes=10**9), "resources.agg_nodes", "no cluster has so many"),
         (agg(gpus_per_node=0), "cluster.gpus_per_node", "not known"),
         (disagg(gpus_per_prefill=4, gpus_per_decode=8, decode_nodes=0, gpus_per_node=8), "resources", "= 12 GPUs"),
         (
