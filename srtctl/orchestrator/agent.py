@@ -7,19 +7,21 @@ the node's scratch directory at the end, however the end comes: told so, by SIGT
 (the orchestrator is gone). It talks in lines of JSON over standard input and output, each behind a mark, because others
 (a prolog, srun itself) write there too. First it reads an order `begin`:
 
-    to the agent:     begin {interface, label, below, seed, paths, programs, search_path},
+    to the agent:     begin {interface, label, below, seed, paths, programs, search_path, containers},
                       ports {requests, use_preferred}, ping, end
     from the agent:   node {…}, ports {numbers | error}, pong {time}
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -47,6 +49,8 @@ class Agent:
         self._scratch: Path | None = None
         self._lock: int | None = None
         self._ordered = False
+        self._containers: tuple[str, ...] = ()
+        self._search_path = os.defpath
 
     def run(self) -> None:
         """Serve until told to end, or until there is nobody left to serve."""
@@ -84,6 +88,7 @@ class Agent:
             name, address = reached_by(order["interface"])
         except LookupError as error:
             missing.append(str(error))
+        self._containers, self._search_path = tuple(order["containers"]), order["search_path"]
         stale = scratches.remove_stale()
         try:
             self._scratch = scratches.make_scratch(order["label"])
@@ -125,6 +130,7 @@ class Agent:
     def _leave(self) -> None:
         if self._book is not None:
             self._book.close()
+        remove_containers(self._containers, self._search_path)
         if self._scratch is None:
             return
         scratches.remove(self._scratch, REMOVE_WITHIN_S)
@@ -151,6 +157,17 @@ def missing_here(paths: Sequence[Sequence[str]], programs: Sequence[Sequence[str
         elif not os.access(program, os.X_OK) or os.path.isdir(program):  # noqa: PTH112
             found.append(f"the program of {what} can't be executed: {program}")
     return found
+
+
+def remove_containers(names: Sequence[str], search_path: str) -> None:
+    """Remove named containers, which pyxis keeps on the node after the job unless the site says otherwise."""
+    enroot = shutil.which("enroot", path=search_path)
+    for name in names if enroot else ():
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                [str(enroot), "remove", "--force", f"pyxis_{name}"], check=False, timeout=REMOVE_WITHIN_S,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
 
 
 def _wake_on_signals() -> int:

@@ -29,7 +29,7 @@ def pyxis_options(
     options = [f"--container-image={image or container.image}"]
     if not image:
         # By its name all steps of the job find the container that the first one has made on this node.
-        options.append(f"--container-name={container.name}-{job_id}")
+        options.append(f"--container-name={shared_name(container, job_id)}")
     options.append(f"--container-workdir={container.workdir or workdir}")
     if mounts:
         options.append("--container-mounts=" + ",".join(f"{source}:{target}" for source, target in mounts))
@@ -42,3 +42,8 @@ def pyxis_options(
     options.append("--container-mount-home" if container.mount_home else "--no-container-mount-home")
     options.append("--container-entrypoint" if container.entrypoint else "--no-container-entrypoint")
     return options
+
+
+def shared_name(container: Container, job_id: str) -> str:
+    """Of the container that all steps of a job share on a node."""
+    return f"{container.name}-{job_id}"

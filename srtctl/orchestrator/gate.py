@@ -26,10 +26,11 @@ def bring_up(context: Context, checks: VersionChecks) -> None:
     """
     supervisor, report, clock = context.supervisor, context.report, context.clock
     begun = clock.now()
-    deadline = begun + context.plan.budgets.ready_s
     for process in distinct(context.plan.processes):
         checks.start(*context.version_spawn(process, PREFIX + process.name))
     supervisor.add(context.plan.processes, lambda slot: context.bound.nodes[slot].host)
+    _prepare(context)
+    deadline = clock.now() + context.plan.budgets.ready_s
     if not supervisor.wait(lambda: _all_up(context), deadline):
         waiting = [one.name for one in supervisor.managed.values() if not one.satisfied]
         _give_up(context, waiting[0], f"not ready after {context.plan.budgets.ready_s:g} s")
@@ -43,6 +44,20 @@ def bring_up(context: Context, checks: VersionChecks) -> None:
     _canary(context, deadline)
     report.timing("first_answer_s", clock.now() - begun)
     supervisor.wait(lambda: checks.done, clock.now() + VERSION_WAIT_S)
+
+
+def _prepare(context: Context) -> None:
+    """Wait until images are there and what was asked for is installed, which is not part of the servers' deadline."""
+    names = {one.name for one in context.plan.processes if one.kind == "task"}
+    if not names:
+        return
+    supervisor, clock = context.supervisor, context.clock
+    begun = clock.now()
+    tasks = [one for one in supervisor.managed.values() if one.name in names]
+    if not supervisor.wait(lambda: all(one.satisfied for one in tasks), begun + context.plan.budgets.prepare_s):
+        waiting = next(one.name for one in tasks if not one.satisfied)
+        _give_up(context, waiting, f"not done after {context.plan.budgets.prepare_s:g} s")
+    context.report.timing("prepare_s", clock.now() - begun)
 
 
 def take_census(context: Context, deadline: float) -> None:

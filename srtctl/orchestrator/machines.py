@@ -13,6 +13,7 @@ from srtctl import rundir
 from srtctl.orchestrator import environment
 from srtctl.orchestrator import events as ev
 from srtctl.orchestrator.bind import TEMPORARY, Bound, local_nodes
+from srtctl.orchestrator.containers import shared_name
 from srtctl.orchestrator.failures import RunOver
 from srtctl.orchestrator.fleet import Fleet
 from srtctl.orchestrator.inputs import Inputs
@@ -128,6 +129,8 @@ class SlurmMachines:
     def _orders(self, attempt: Path, base: Mapping[str, str]) -> dict[int, dict[str, Any]]:
         """What each node is told first."""
         orders = {}
+        container = self._inputs.plan.container
+        named = [] if container.runtime == "none" else [shared_name(container, self.job_id)]
         for slot in self._places:
             paths, programs = needs_of(self._inputs.plan, [s for _, s in self._inputs.points], slot, attempt)
             orders[slot] = {
@@ -137,6 +140,7 @@ class SlurmMachines:
                 "below": [TEMPORARY],
                 "paths": paths,
                 "programs": programs,
+                "containers": named,
                 "search_path": base.get("PATH", os.defpath),
             }
         return orders

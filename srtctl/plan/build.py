@@ -20,7 +20,6 @@ from srtctl.plan.model import (
     ROLES,
     Budgets,
     Census,
-    Container,
     Plan,
     PointSteps,
     Process,
@@ -29,6 +28,7 @@ from srtctl.plan.model import (
     Worker,
 )
 from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, host_token, port_token
+from srtctl.plan.preparation import container_of, programs_inside, with_preparation
 from srtctl.plan.programs import Programs
 from srtctl.plan.topology import Topology, place
 from srtctl.plan.versions import with_version_checks
@@ -84,9 +84,11 @@ def build_plan(
         SrtctlError: The job can't be placed.
     """
     job = _settled(job, model_path)
+    programs = programs_inside(job, programs)
     topology = place(job)
     draft = _draft(job, topology, programs, setup_script_text)
     frontends = _add_frontends(draft)
+    processes = with_preparation(job, draft.processes, topology.client)
     return Plan(
         name=job.name,
         deployment_id=deployment_id,
@@ -95,13 +97,13 @@ def build_plan(
         model=str(job.model.served_name),
         slots=topology.slots,
         workers=topology.workers,
-        processes=tuple(with_version_checks(job, process, programs) for process in draft.processes),
+        processes=tuple(with_version_checks(job, process, programs) for process in processes),
         ports=tuple(draft.ports.requests),
         census=Census(draft.frontend.type, frontends, _expected(draft), str(job.model.served_name)),
         endpoint=address(topology.head, _public_port(topology)),
         public_port=_public_port(topology),
         files=tuple(draft.files),
-        container=_container(job, model_path),
+        container=container_of(job, model_path, CONTAINER_MODEL),
         budgets=Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(job)),
         flush_paths=draft.frontend.flush_paths,
         pass_environment=tuple(job.pass_environment),
@@ -260,21 +262,6 @@ def _expected(draft: _Draft) -> dict[str, int]:
 def _gpu_counts(workers: Sequence[Worker]) -> dict[str, int]:
     counts = {role: sum(worker.gpu_count for worker in workers if worker.role == role) for role in ROLES}
     return {**counts, "all": sum(counts.values())}
-
-
-def _container(job: JobConfig, model_path: str) -> Container:
-    if job.cluster.container_runtime == "none":
-        return Container()
-    mounts = [("@allocation@", "@allocation@")]
-    if model_path.startswith("/"):
-        mounts.append((model_path, CONTAINER_MODEL))
-    mounts += job.cluster.default_mounts.items()
-    for text in job.extra_mount:
-        host, _, inside = text.partition(":")
-        mounts.append((host, inside))
-    mounts += job.container_mounts.items()
-    image = job.cluster.containers.get(job.model.container or "", job.model.container or "")
-    return Container(job.cluster.container_runtime, image, tuple(mounts))
 
 
 def _time_limit(job: JobConfig) -> float | None:

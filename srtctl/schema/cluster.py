@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from srtctl.schema.fields import key
 
@@ -47,6 +47,14 @@ class ClusterConfig:
     sbatch_directives: Dict[str, Any] = key({}, "Directives of every job, under the job's own.", transient=True)
     srun_options: Dict[str, Any] = key({}, "Options of every step, under the job's own.", transient=True)
     container_runtime: str = key("none", "How steps enter containers.", allowed=("none", "pyxis"))
+    container_writable: bool = key(True, "Containers' own files may be changed, which installing something needs.")
+    container_remap_root: bool = key(False, "Be root inside of containers.")
+    container_mount_home: bool = key(False, "Bring the user's home directory into containers.")
+    container_entrypoint: bool = key(False, "Run an image's own entry point before each program.")
+    container_workdir: Optional[str] = key(
+        None, "Working directory inside of containers; unset: the run's own, as outside."
+    )
+    container_env: List[str] = key([], "Variables that win over an image's own of the same name.")
     default_mounts: Dict[str, str] = key({}, "Host path -> container path, in every container.")
     model_paths: Dict[str, str] = key({}, "Alias -> path, or hf:org/name, for `model.path`.")
     containers: Dict[str, str] = key({}, "Alias -> image (.sqsh path or registry URI).")

@@ -215,7 +215,9 @@ def test_in_a_container_paths_are_the_container_s() -> None:
     assert plan.process("prefill0").argv[0] == "python3"
     assert after(plan.process("prefill0"), "--model-path") == "/model"
     assert plan.container.image == "/images/e.sqsh"
-    assert set(plan.container.mounts) == {("@allocation@", "@allocation@"), (MODEL, "/model"), ("/data", "/data")}
+    assert set(plan.container.mounts) == {(MODEL, "/model"), ("/data", "/data")}
+    assert plan.process("prefill0").needs[-1] == "image0" and plan.process("image0").kind == "task"
+    assert "image0" not in plan.process("etcd").needs
     assert not any(plan.process(name).container for name in ("etcd", "nats", "nginx"))
     assert plan.process("frontend0").container
 
