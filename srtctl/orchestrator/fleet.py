@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from srtctl.orchestrator import agent
 from srtctl.orchestrator import events as ev
 from srtctl.orchestrator.bind import Node
 from srtctl.orchestrator.failures import Failure, RunOver
+from srtctl.orchestrator.member import Member
 from srtctl.orchestrator.ports import Wish
 from srtctl.orchestrator.report import Report, log_tail
 from srtctl.orchestrator.srun import Place, real_end, step_command
@@ -30,37 +31,6 @@ START_WITHIN_S = 120.0  # a prolog may have to wake the node up
 OTHERS_WITHIN_S = 2.0  # so long a failure on one node waits for those of others
 END_WITHIN_S = 5.0
 CLOCKS_APART_S = 0.25
-
-
-@dataclass
-class Member:
-    """A node and its agent."""
-
-    slot: int
-    place: Place
-    log: Path
-    process: subprocess.Popen[bytes]
-    begun: float
-    node: dict[str, Any] | None = None
-    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
-    heard: float = 0.0  # monotonic
-    clock_ahead_s: float | None = None
-    quickest_s: float = float("inf")
-    ended: int | None = None
-    reported: bool = False
-
-    def send(self, order: Mapping[str, Any]) -> None:
-        """Write an order; one for an agent that is gone is lost."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            self.process.stdin.write(json.dumps(order).encode() + b"\n")
-            self.process.stdin.flush()
-
-    def why_ended(self) -> str:
-        """How the agent's step ended, in words."""
-        text = " | ".join(log_tail(self.log, 4))
-        end = real_end(self.ended or 0, text)
-        return end.what or f"its agent ended with {self.ended}" + (f": {text}" if text else "")
 
 
 class Fleet:

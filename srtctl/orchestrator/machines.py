@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from srtctl.orchestrator.bind import TEMPORARY, Bound, local_nodes
 from srtctl.orchestrator.containers import shared_name
 from srtctl.orchestrator.failures import RunOver
 from srtctl.orchestrator.fleet import Fleet
+from srtctl.orchestrator.hooks import stopped_by
 from srtctl.orchestrator.inputs import Inputs
 from srtctl.orchestrator.needs import needs_of
 from srtctl.orchestrator.ports import PortBook
@@ -168,6 +168,6 @@ def _stop_now(inbox: ev.Inbox, stop_asked: StopAsked) -> tuple[str, str]:
     event = inbox.get(0.0)
     while event is not None:
         if isinstance(event, ev.SignalSeen):
-            raise RunOver("cancelled", f"stopped by {signal.Signals(event.signum).name}")
+            raise RunOver(*stopped_by(event.signum))
         event = inbox.get(0.0)
     return stop_asked()

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from srtctl.orchestrator.clock import Clock
+from srtctl.orchestrator.hooks import stopped_by
 from srtctl.plan.surroundings import Budgets
 
 STOP_POLL_S = 0.1
@@ -52,7 +53,7 @@ class StopWatch:
         near = self._end is not None and self._clock.now() >= self._end - self._early_s - SLURM_EARLY_S
         if signum == signal.SIGTERM and near and self._left_s is not None and self._left_s > 2 * self._early_s:
             return "failed", self._near()
-        return "cancelled", f"stopped by {signal.Signals(signum).name}"
+        return stopped_by(signum)
 
     def _near(self) -> str:
         assert self._left_s is not None

@@ -5,51 +5,23 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from srtctl.orchestrator import events as ev
 from srtctl.orchestrator import report as reporting
 from srtctl.orchestrator.clock import Clock
 from srtctl.orchestrator.failures import Failure, RunOver, how_to_get, is_port_taken
+from srtctl.orchestrator.hooks import Hooks as Hooks
+from srtctl.orchestrator.hooks import Probing
 from srtctl.orchestrator.report import Report
 from srtctl.orchestrator.starter import Spawn, Starter
 from srtctl.orchestrator.state import Managed, State, describe_exit
-from srtctl.plan.model import Probe, Process
+from srtctl.plan.model import Process
 
 HOLD_S = 0.5  # an unasked exit waits this long for a stop signal or an earlier failure before it is classified
 TICK_S = 0.1
 RESTART_STOP_S = 3.0
 STUCK_S = 5.0  # not ready for so long: its log is looked at, for some servers go on without their port
-
-
-class Probing(Protocol):
-    """Probes processes (see `probes.Prober`)."""
-
-    last_seen: dict[str, str]
-
-    def start(self, name: str, generation: int, probe: Probe) -> None: ...
-
-    def cancel(self, name: str) -> None: ...
-
-
-@dataclass
-class Hooks:
-    """What the supervisor asks the rest of the run.
-
-    Attributes:
-        spawn: A process of the plan -> how to start it now, and its probe, tokens replaced.
-        rebind: New ports for a process whose own were taken; returns all that must be started again.
-        stop_asked: Why the run should stop, empty while it should not (the file `stop`, the time limit).
-        signalled: A signal that asks us to stop -> outcome and reason.
-    """
-
-    spawn: Callable[[Process], tuple[Spawn, Probe | None]]
-    rebind: Callable[[str], set[str]] = lambda name: {name}
-    stop_asked: Callable[[], tuple[str, str]] = lambda: ("", "")
-    signalled: Callable[[int], tuple[str, str]] = lambda number: (
-        "cancelled",
-        f"stopped by {signal.Signals(number).name}",
-    )
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from srtctl.orchestrator.events import Event, Exited, NotStarted
 from srtctl.orchestrator.failures import Failure, how_to_get
+from srtctl.orchestrator.srun import without_noise
 from srtctl.orchestrator.starter import Spawn
 from srtctl.orchestrator.state import describe_exit
 from srtctl.orchestrator.supervisor import Supervisor
@@ -47,7 +48,7 @@ class VersionChecks:
         if isinstance(event, NotStarted):
             self._fail(process, event.at, f"the program is missing: {event.text}")
             return
-        text = self._outputs[event.name].read_text(encoding="utf-8", errors="replace").strip()
+        text = without_noise(self._outputs[event.name].read_text(encoding="utf-8", errors="replace")).strip()
         self.found[process.name] = text.splitlines()[0] if text else ""
         want = process.version_want
         if event.code != 0 and (not want or not re.search(want, text)):
