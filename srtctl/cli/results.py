@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     from srtctl.results.rebuild import rebuild
     from srtctl.results.select import output_directory, select_sweep
     from srtctl.results.state import read_state
-    from srtctl.results.table import all_rows, as_csv, choose_columns
+    from srtctl.results.table import all_rows, as_csv, choose_columns, with_swept
 
     found = read_state(select_sweep(options.sweep, output_directory(options.output_dir)))
     if options.rebuild:
@@ -46,6 +46,7 @@ def main(argv: list[str]) -> int:
     else:
         from srtctl.report.tables import print_results
 
+        rows = with_swept(rows)
         print_results(found, rows, choose_columns(options.columns, rows))
     return ExitCode.OK if found.good else ExitCode.FAILED
 

@@ -38,6 +38,8 @@ DEFAULT_COLUMNS = {
     "state": "state",
 }
 _ALWAYS = ("point", "state")
+_SWEPT = "="
+"""Ends the names of columns that hold an override, so that `mode=` is another column than `mode`."""
 
 
 def all_rows(found: SweepState) -> list[dict[str, Any]]:
@@ -64,6 +66,27 @@ def _row_without_result(point: PointState) -> dict[str, Any]:
     return {**known, "state": point.state, "reason": point.reason or None}
 
 
+def with_swept(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with a column `key=` for every override in which the points differ and that no other column shows."""
+    given = [_overrides(row) for row in rows]
+    keys = dict.fromkeys(key for overrides in given for key in overrides)
+    swept = [key for key in keys if len({overrides.get(key) for overrides in given}) > 1]
+    shown = {key for key in swept if all(_shows(row, key, o.get(key)) for row, o in zip(rows, given, strict=True))}
+    added = [{key + _SWEPT: o.get(key) for key in swept if key not in shown} for o in given]
+    return [{**row, **columns} for row, columns in zip(rows, added, strict=True)]
+
+
+def _overrides(row: dict[str, Any]) -> dict[str, str]:
+    """Key -> value of a row's overrides; the key of a recipe's parameter is its name."""
+    words = [str(word).partition("=") for word in row.get("overrides") or ()]
+    return {key.lstrip("+").removeprefix("sweep."): value for key, _, value in words}
+
+
+def _shows(row: dict[str, Any], key: str, value: str | None) -> bool:
+    field = key.rpartition(".")[2]
+    return field in DEFAULT_COLUMNS and field in row and str(row[field]) == value
+
+
 def choose_columns(wanted: str | None, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Column -> heading; by default those of `DEFAULT_COLUMNS` that hold anything, and a custom benchmark's own.
 
@@ -74,7 +97,8 @@ def choose_columns(wanted: str | None, rows: Sequence[dict[str, Any]]) -> dict[s
         SrtctlError: A name is no field of these rows.
     """
     held = {name for row in rows for name, value in row.items() if value is not None}
-    chosen = {name: heading for name, heading in DEFAULT_COLUMNS.items() if name in held or name in _ALWAYS}
+    chosen = {"point": DEFAULT_COLUMNS["point"]} | {n: n for row in rows for n in row if n.endswith(_SWEPT)}
+    chosen |= {name: heading for name, heading in DEFAULT_COLUMNS.items() if name in held or name in _ALWAYS}
     if all(row.get("req_rate") in (None, "inf") for row in rows):
         chosen.pop("req_rate", None)
     own = sorted(held - set(UNITS) - set(DEFAULT_COLUMNS) - {"reason"})

@@ -28,7 +28,7 @@ def sweep(writer: Writer) -> Writer:
     writer.point(
         overrides=("a=1",),
         state="ok",
-        rows=[{"mode": "1P1D", "gpus": 2}, {"concurrency": 8, "mode": "1P1D", "gpus": 2}],
+        rows=[{"mode": "1P1D", "gpus": 2, "overrides": ["a=1"]}, {"mode": "1P1D", "gpus": 2, "overrides": ["a=1"]}],
     )
     writer.point(overrides=("a=2",), state="failed", reason="decode0 died")
     writer.point(overrides=("a=3",))
@@ -56,13 +56,27 @@ def test_table(sweep: Writer, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys)
     lines = out.splitlines()
     assert lines[0].split() == (
-        "point mode GPUs ISL OSL conc done failed missing TTFT p50 ms out tok/s state".split()
+        "point a= mode GPUs ISL OSL conc done failed missing TTFT p50 ms out tok/s state".split()
     )  # only columns that hold something
-    assert lines[1].split() == ["0", "1P1D", "2", "4", "40", "0", "0", "12.35", "2346", "ok"]
+    assert lines[1].split() == ["0", "1", "1P1D", "2", "4", "40", "0", "0", "12.35", "2346", "ok"]
     assert lines[3].split()[0] == "1"
     assert lines[3].split()[-1] == "failed"
     assert "point 1: decode0 died" in out
     assert code == 1
+
+
+def test_points_are_told_apart_by_what_was_swept(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    writer.allocation({"phase": "done", "outcome": "ok"})
+    for speed, mode, isl in (("1", "agg", 64), ("2", "agg-tp", 128)):
+        overrides = [f"sweep.speed={speed}", f"mode={mode}", f"benchmark.isl={isl}", "name=x"]
+        writer.point(overrides=tuple(overrides), state="ok", rows=[{"overrides": overrides, "mode": "1A", "isl": isl}])
+    lines = [line.split()[:5] for line in run(capsys)[1].splitlines()[:3]]
+    assert lines == [
+        ["point", "speed=", "mode=", "mode", "ISL"],
+        ["0", "1", "agg", "1A", "64"],
+        ["1", "2", "agg-tp", "1A", "128"],
+    ]
+    assert "speed=" not in run(capsys, "--csv")[1].splitlines()[0]
 
 
 def test_good_sweeps_end_with_0(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
