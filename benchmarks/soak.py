@@ -36,15 +36,27 @@ def processes(mark: str) -> set[str]:
     return found
 
 
-def listening() -> set[int]:
-    """TCP ports of this machine on which somebody listens."""
-    found = set()
+def listening() -> dict[int, str]:
+    """TCP ports of this machine on which somebody listens, with the inode of the socket."""
+    found = {}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A":
-                found.add(int(fields[1].rpartition(":")[2], 16))
+                found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
     return found
+
+
+def others(inode: str, mark: str) -> bool:
+    """Whether a socket belongs to a living process that is not of this run: other runs like the same ports."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            held = any(link.readlink() == Path(f"socket:[{inode}]") for link in (entry / "fd").iterdir())
+            if held and f"{MARK}={mark}".encode() not in (entry / "environ").read_bytes().split(b"\0"):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def unix_sockets(directory: Path) -> set[str]:
@@ -91,7 +103,8 @@ def run_once(output: Path, number: int, recipe: Path) -> list[str]:
     wrong += [f"process left: {text}" for text in processes(mark)]
     ports = ports_of(results)
     wrong += [] if ports else ["no port was written down"]
-    wrong += [f"port left: {port}" for port in ports & listening()]
+    open_ports = listening()
+    wrong += [f"port left: {port}" for port in ports & open_ports.keys() if not others(open_ports[port], mark)]
     wrong += [f"socket left: {name}" for name in unix_sockets(temporary)]
     wrong += [f"file left: {text}" for text in temporary_files(temporary) - before_files]
     shutil.rmtree(results, ignore_errors=True)
