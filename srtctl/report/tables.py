@@ -10,6 +10,8 @@ from srtctl.report.failure import failure_lines
 from srtctl.results.state import AllocationState, SweepState
 from srtctl.results.table import cell
 
+_NAMING = ("point", "concurrency", "req_rate")
+_GAP = 2
 _STYLES = {"ok": "green", "invalid": "yellow", "failed": "red", "lost": "red", "cancelled": "yellow"}
 
 
@@ -17,7 +19,7 @@ def print_results(found: SweepState, rows: Sequence[Mapping[str, Any]], columns:
     """The rows, then what was wrong, then where everything lies."""
     body = [[cell(row.get(name)) for name in columns] for row in rows]
     if sys.stdout.isatty():
-        _print_rich(found, body, list(columns.values()))
+        _print_rich(found, body, columns)
     else:
         print("\n".join(aligned([list(columns.values()), *body])))
     for line in remarks(found, rows):
@@ -86,18 +88,43 @@ def _verdict_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _print_rich(found: SweepState, body: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
+def _print_rich(found: SweepState, body: Sequence[Sequence[str]], columns: Mapping[str, str]) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE, title=f"{found.manifest.get('name')}  {found.sweep.sweep_id}", title_justify="left")
-    for i, title in enumerate(headings):
-        right = all(_looks_numeric(line[i]) for line in body)
-        table.add_column(title, justify="right" if right else "left", overflow="fold")
-    for line in body:
-        table.add_row(*line, style=_STYLES.get(line[-1]) if line[-1] != "ok" else None)
-    Console().print(table)
+    console, headings = Console(), list(columns.values())
+    print(f"{found.manifest.get('name')}  {found.sweep.sweep_id}")
+    widths = column_widths(headings, body, most=max(10, console.width // 2))
+    for block in blocks(list(columns), widths, console.width):
+        table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+        for i in block:
+            right = all(_looks_numeric(line[i]) for line in body)
+            table.add_column(
+                headings[i], justify="right" if right else "left", overflow="fold", width=min(widths[i], console.width)
+            )
+        for line in body:
+            table.add_row(*(line[i] for i in block), style=_STYLES.get(line[-1]) if line[-1] != "ok" else None)
+        console.print(table)
+
+
+def column_widths(headings: Sequence[str], body: Sequence[Sequence[str]], most: int) -> list[int]:
+    """What each column needs: its longest cell, `most` at most, and the longest word of its heading, which may wrap."""
+    return [
+        max(max(map(len, heading.split())), min(most, max((len(line[i]) for line in body), default=0)))
+        for i, heading in enumerate(headings)
+    ]
+
+
+def blocks(names: Sequence[str], widths: Sequence[int], room: int) -> list[list[int]]:
+    """Which columns stand side by side, so that nothing is squeezed; every block begins with what names a row."""
+    lead = [i for i, name in enumerate(names) if name in _NAMING or name.endswith("=")]
+    found: list[list[int]] = [[]]
+    for i in (i for i in range(len(names)) if i not in lead):
+        if found[-1] and sum(widths[k] + _GAP for k in (*lead, *found[-1], i)) > room:
+            found.append([])
+        found[-1].append(i)
+    return [sorted([*lead, *block]) for block in found]
 
 
 def _looks_numeric(text: str) -> bool:
