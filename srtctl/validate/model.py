@@ -162,4 +162,20 @@ def simulated_gpus(context: Context) -> Iterator[Problem]:
             return
 
 
-RULES: tuple[Rule, ...] = (model_path, further_paths, containers, gpu_types, simulated_gpus)
+def weights_fit(context: Context) -> Iterator[Problem]:
+    """The weights are not larger than the memory of the GPUs that share them, where both are known."""
+    weights, memory = context.job.model.weights_gib, context.job.cluster.gpu_memory_gib
+    if not weights or not memory or context.job.backend.type == "mocker":
+        return
+    for role, gpus in context.worker_gpus.items():
+        offloaded = context.flags(role).get("cpu-offload-gb")
+        if weights < gpus * memory or (offloaded is not None and offloaded.value):
+            continue
+        fewest = int(weights // memory) + 1
+        key = f"resources.gpus_per_{'agg' if role == 'aggregated' else role}"
+        there = f"{gpus} x {memory:g} = {gpus * memory:.0f} GiB"
+        text = f"the weights ({weights:g} GiB) are larger than the memory of one {role} worker's GPUs ({there})"
+        yield Problem("weights", text, key, gpus, f"at least {fewest}", "or choose a cluster with larger GPUs")
+
+
+RULES: tuple[Rule, ...] = (model_path, further_paths, containers, gpu_types, simulated_gpus, weights_fit)

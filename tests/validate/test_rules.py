@@ -27,6 +27,15 @@ ROWS: dict[str, Row] = {
     "relative staging directory": (SGLANG, {"model.stage_dir": "fast"}, {("model-path", ERROR, "model.stage_dir")}),
     "path that mounts can't have": (SGLANG, {"model.path": "/models/a:b"}, {("mount", ERROR, "model.path")}),
     "another GPU": (SGLANG, {"resources.gpu_type": "gb200"}, {("gpu-type", ERROR, "resources.gpu_type")}),
+    # 8 x 79.6 = 636.8 GiB: DeepSeek-R1 in FP8 does not fit one node of H100
+    "weights larger than a worker's GPUs": (
+        SGLANG, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 79.6},
+        {("weights", ERROR, "resources.gpus_per_prefill")}),
+    "weights that fit": (SGLANG, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 140.4}, set()),
+    "weights partly in the host's memory": (
+        SGLANG, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 79.6,
+                 "backend.sglang_config.prefill.cpu-offload-gb": 20}, set()),
+    "weights of a simulated engine": (MOCKER, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 79.6}, set()),
     "real engine, paper GPUs": (
         AGGREGATED, {"cluster.simulated_gpus": True},
         {("simulated-gpus", WARNING, "backend.type")}),
