@@ -72,8 +72,7 @@ class SglangBackend:
     ) -> RankCommand | None:
         slot, name = worker.ranks[rank].slot, process_name(worker, rank)
         flags = self._layered(job, worker.role)
-        dp = flags.values.get("dp-size")
-        dp_ranks = dp if isinstance(dp, int) else 1
+        dp_ranks = _data_parallel_ranks(flags.values)
         http = ports.request(f"{name}/http", slot, WORKER_HTTP, stride=WORKER_HTTP_STRIDE)
         nccl = ports.request(f"{name}/nccl", slot, NCCL + number)
         argv = [engine_python(job, programs, "sglang_python"), "-m", MODULES[job.frontend.type]]
@@ -104,6 +103,12 @@ class SglangBackend:
         layers = [("model.engine_flags", job.model.engine_flags),
                   ("backend.sglang_config", _params(job).sglang_config)]  # fmt: skip
         return layer(role, layers)
+
+
+def _data_parallel_ranks(flags: Mapping[str, Any]) -> int:
+    """Ranks that open ports of their own; what is no number is refused by the checks."""
+    sizes = (str(flags.get(name, 1)) for name in ("dp-size", "attn-dp-size"))
+    return max([1, *(int(size) for size in sizes if size.isdecimal())])
 
 
 def _disaggregation(worker: Worker, rank: int, ports: PortBook) -> list[str]:

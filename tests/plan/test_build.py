@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srtctl.backends import BACKENDS
+from srtctl.backends.sglang import DIST_INIT_SPAN
 from srtctl.plan.build import build_steps, served_name
 from srtctl.plan.codec import from_json, to_json
 from srtctl.plan.model import Plan, PortRequest, Process
@@ -30,6 +31,16 @@ def after(process: Process, flag: str) -> str:
 
 def two_per_node() -> JobConfig:
     return disagg(backend="sglang", prefill_workers=2, decode_workers=2, backend__kv_events_config=True)
+
+
+@pytest.mark.parametrize("flags", [{"dp-size": 8}, {"data-parallel-size": "8"}, {"attn-dp-size": 8}])
+def test_every_data_parallel_rank_has_its_ports(flags: dict[str, Any]) -> None:
+    """The newer spelling of DP attention has as many ranks as the older one."""
+    made = agg(backend="sglang", agg_nodes=2, gpus_per_agg=8, backend__kv_events_config=True)
+    made.backend.sglang_config = RoleFlags(aggregated={"tp-size": 8, **flags})
+    counts = {request.name: request.count for request in plan_of(made).ports}
+    assert counts["aggregated0/kv-events"] == 8
+    assert counts["aggregated0/dist-init"] == DIST_INIT_SPAN + 8
 
 
 def test_preferred_ports_of_workers() -> None:
