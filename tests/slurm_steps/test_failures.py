@@ -11,6 +11,7 @@ import pytest
 
 from srtctl.plan.model import Rank, Worker
 from tests.orchestrator.small import IGNORES_TERM
+from tests.slurm.conftest import MakeCluster
 from tests.slurm.testcluster import Cluster
 from tests.slurm.testcluster.processes import until
 
@@ -127,23 +128,24 @@ def test_a_crashed_node_ends_the_run_by_name(fresh_slurm: Cluster, submit: Submi
     fresh_slurm.wait_clean()
 
 
-def test_a_node_that_hangs_ends_the_run(slurm: Cluster, submit: Submit) -> None:
+def test_a_node_that_hangs_ends_the_run(make_slurm: MakeCluster, submit: Submit) -> None:
+    cluster = make_slurm()  # with Slurm's own patience: the run must notice first
     plan = nodes_plan(witness("decode0", 1))
     plan = replace(plan, budgets=replace(plan.budgets, node_silent_s=3.0))
-    job = submit(slurm, plan, [quick(WAIT)])
+    job = submit(cluster, plan, [quick(WAIT)])
     job.event("measurement_started")
     time.sleep(0.5)
-    slurm.node("n2").pause()
+    cluster.node("n2").pause()
     begun = time.monotonic()
     try:
         status = job.until(lambda status: status["phase"] == "done", 40)
         assert time.monotonic() - begun < 25
     finally:
-        slurm.node("n2").resume()
+        cluster.node("n2").resume()
     assert status["root_cause"]["process"] == "node n2"
     assert "has not answered for" in status["reason"]
     job.gone()
-    slurm.wait_clean(15)
+    cluster.wait_clean(15)
 
 
 def test_the_controller_may_go_away_for_a_while(fresh_slurm: Cluster, submit: Submit) -> None:
@@ -159,13 +161,13 @@ def test_the_controller_may_go_away_for_a_while(fresh_slurm: Cluster, submit: Su
     fresh_slurm.wait_clean()
 
 
-def test_a_dead_slurmd_does_not_disturb_a_run(slurm: Cluster, submit: Submit) -> None:
+def test_a_dead_slurmd_does_not_disturb_a_run(fresh_slurm: Cluster, submit: Submit) -> None:
     script = f"import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n{RESULT}"
-    job = submit(slurm, nodes_plan(witness("decode0", 1)), [quick(script)])
+    job = submit(fresh_slurm, nodes_plan(witness("decode0", 1)), [quick(script)])
     job.event("measurement_started")
-    slurm.node("n2").kill_slurmd()
+    fresh_slurm.node("n2").kill_slurmd()
     time.sleep(1.0)
-    slurm.node("n2").start_slurmd()
+    fresh_slurm.node("n2").start_slurmd()
     (job.measured() / "go").touch()
     assert job.ended()["outcome"] == "ok", job.log()
-    until(lambda: not slurm.leftovers("n2"), 10, "n2 is clean")
+    until(lambda: not fresh_slurm.leftovers("n2"), 10, "n2 is clean")
