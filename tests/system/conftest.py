@@ -37,7 +37,9 @@ class User:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {MARK: self.mark, "TMPDIR": str(self.home / "tmp"), "COLUMNS": "160"}
+        # A home of its own: custom commands run in a login shell, and this machine's profile is not under test.
+        own = {"HOME": str(self.home), "TMPDIR": str(self.home / "tmp"), "COLUMNS": "160"}
+        return os.environ | own | {MARK: self.mark}
 
     def write(self, name: str, text: str) -> Path:
         path = self.home / name
