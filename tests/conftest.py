@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,19 @@ import pytest
 
 NEEDS_ROOT = "needs root"
 omitted: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests a home of their own: nobody's configuration, and no login script, reaches them.
+
+    Clients of `custom` start through a login shell, and a test that kills one in the middle of somebody's login
+    script can leave that script's lock behind.
+    """
+    # what is there for speed only stays where it is
+    os.environ.setdefault("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))
+    home = tempfile.TemporaryDirectory(prefix="home-")
+    os.environ["HOME"] = home.name
+    config.add_cleanup(home.cleanup)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
