@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     # what is there for speed only stays where it is
     os.environ.setdefault("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))
-    home = tempfile.TemporaryDirectory(prefix="home-")
+    home = tempfile.TemporaryDirectory(prefix="srtctl-home-", dir="/var/tmp")  # nodes of test clusters see it too
     os.environ["HOME"] = home.name
     config.add_cleanup(home.cleanup)
 

@@ -120,6 +120,7 @@ def test_ctrl_c_on_wait_detaches(user):
     process = subprocess.Popen(
         [SRTCTL, "apply", "-f", recipe, "--wait"], cwd=user.home, env=user.environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background inherit it ignored
     )  # fmt: skip
     deadline = time.monotonic() + 30
     while not list(user.home.glob("outputs/*/*/sweep.json")) and time.monotonic() < deadline:
