@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 NEEDS_ROOT = "needs root"
 omitted: list[str] = []
@@ -25,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.TemporaryDirectory(prefix="srtctl-home-", dir="/var/tmp")  # nodes of test clusters see it too
     os.environ["HOME"] = home.name
     config.add_cleanup(home.cleanup)
+    # A gate tries the same inputs every time; new ones are looked for where somebody can look into what they show.
+    settings.register_profile("gate", derandomize=True)
+    if os.environ.get("CI") == "true":
+        settings.load_profile("gate")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

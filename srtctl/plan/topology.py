@@ -11,6 +11,8 @@ from srtctl.plan.model import Slot, Worker
 from srtctl.plan.packing import Demand, DoesNotFitError, nodes_needed, pack
 from srtctl.schema import JobConfig
 
+MOST_FRONTENDS = 4096
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -108,6 +110,9 @@ def _placement_problems(job: JobConfig) -> list[Problem]:
     if job.resources.het_jobs and not is_disaggregated(job):
         problems.append(Problem("het-jobs", "only a disaggregated job has two components", "resources.het_jobs", True,
                                 "false"))  # fmt: skip
+    if (job.frontend.count or 0) > MOST_FRONTENDS:
+        problems.append(Problem("too-large", "no plan is made for so many frontends", "frontend.count",
+                                job.frontend.count, f"1 to {MOST_FRONTENDS}"))  # fmt: skip
     return problems
 
 

@@ -137,6 +137,7 @@ def must_be_shown(problems: list[Problem]) -> None:
 
 @ODD
 @given(CONFIGS, st.sampled_from([MOCKER, SGLANG, AGGREGATED]))
+@example({"name": "x", "frontend": {"type": "dynamo", "count": 10**12}}, MOCKER)
 @example({"name": "x", "cluster": {"gpus_per_node": 0}, "resources": {"agg_workers": 1, "agg_nodes": 1}}, MOCKER)
 def test_odd_parts_in_a_good_job(odd: dict[str, Any], base: dict[str, Any]) -> None:
     config = {**base, **odd}
