@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import glob
 import sys
 import time
 from collections.abc import Callable
@@ -13,12 +15,15 @@ from srtctl.errors import ExitCode, Problem, SrtctlError
 
 if TYPE_CHECKING:
     from srtctl.results.state import SweepState
+    from srtctl.rundir import SweepDir
 
 EPILOG = """\
-PROCESS is a name such as prefill0, decode1, frontend0, nginx, etcd, nats, client, or orchestrator (the default).
+SWEEP is an id, a name or a path (default: the latest run). PROCESS is a name such as prefill0, decode1, frontend0,
+nginx, etcd, nats, client, or orchestrator (the default).
 `client` is the log of the latest measurement; client/c0008 is that of one measurement.
 
   srtctl logs -f                     follow what the latest run says
+  srtctl logs 3fa2c1 nginx           a process of another run
   srtctl logs decode0 -n 50          the last 50 lines of a worker
   srtctl logs client/c0008 --point 3 one measurement's client"""
 
@@ -32,12 +37,11 @@ def main(argv: list[str]) -> int:
     Raises:
         SrtctlError: There is no such sweep, or no such process in it.
     """
-    options = _parser().parse_args(argv)
-    from srtctl.results.select import output_directory, select_sweep
+    options = _parser().parse_intermixed_args(argv)
     from srtctl.results.state import read_state
     from srtctl.slurm.view import JobView
 
-    sweep = select_sweep(options.sweep, output_directory(options.output_dir))
+    sweep = _sweep_and_process(options)
     slurm = JobView()
     found = read_state(sweep, slurm)
     path = _log_path(found, options)
@@ -59,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("process", nargs="?", default="orchestrator", metavar="PROCESS", help="default: orchestrator")
-    parser.add_argument("-s", "--sweep", metavar="SWEEP", help="id, name or path; default: the latest")
+    parser.add_argument("names", nargs="*", metavar="[SWEEP] [PROCESS]", help="default: the latest, orchestrator")
+    parser.add_argument("-s", "--sweep", metavar="SWEEP", help="id, name or path; the same as naming it first")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as it grows, until the run has ended")
     parser.add_argument("-n", "--lines", type=_count, metavar="N", help="only the last N lines")
     parser.add_argument("--point", type=int, metavar="N", help="the allocation of this point, and its measurements")
@@ -70,6 +74,31 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output-dir", metavar="DIR", help="where runs are; default: $SRTCTL_OUTPUT_DIR, ./outputs"
     )
     return parser
+
+
+def _sweep_and_process(options: argparse.Namespace) -> SweepDir:
+    """Sort the names out: a sweep is one that is found as such, and a process one that the sweep knows."""
+    from srtctl.results.select import output_directory, select_sweep
+
+    names, output_dir = list(options.names), output_directory(options.output_dir)
+    if len(names) > (1 if options.sweep else 2):
+        raise SrtctlError(Problem("usage", f"too many names: {' '.join(names)}", allowed="[SWEEP] [PROCESS]"))
+    if len(names) == 2:
+        options.sweep = names.pop(0)
+    options.process = names[0] if names else "orchestrator"
+    sweep = select_sweep(options.sweep, output_dir)
+    if options.sweep or options.process == "orchestrator" or _has_process(sweep, options.process):
+        return sweep
+    with contextlib.suppress(SrtctlError):
+        sweep = select_sweep(options.process, output_dir)
+        options.process = "orchestrator"
+    return sweep
+
+
+def _has_process(sweep: SweepDir, name: str) -> bool:
+    if name.partition("/")[0] == "client":
+        return True
+    return any(sweep.path.glob(f"allocations/*/attempt-*/logs/{glob.escape(name)}.log"))
 
 
 def _count(text: str) -> int:

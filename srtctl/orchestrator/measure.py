@@ -17,7 +17,7 @@ from srtctl.orchestrator import report as reporting
 from srtctl.orchestrator.bind import next_attempt
 from srtctl.orchestrator.context import CLIENT, Context
 from srtctl.orchestrator.failures import RunOver, how_to_get
-from srtctl.orchestrator.state import State
+from srtctl.orchestrator.state import Managed, State
 from srtctl.plan.model import PointSteps, Process, Step
 
 CLIENT_STOP_S = 2.0
@@ -170,9 +170,7 @@ class Measurer:
         if managed.state is State.EXITED:
             point.record.update(done_requests=follow.own(), in_flight=0)
             return ""
-        hint = how_to_get("client") if managed.exit_code == 127 and "could not be started" not in managed.fault else ""
-        tail = reporting.log_tail(context.client.log, 5)
-        return f"client: {managed.fault}{hint}" + (f"; it wrote: {' | '.join(tail)}" if tail else "")
+        return _client_fault(managed, step, context.client.log)
 
     def _follower(self, step: Step, directory: Path) -> progress.Follower:
         benchmark = BENCHMARKS.get(step.benchmark)
@@ -272,6 +270,16 @@ def _flush(frontends: tuple[str, ...], paths: tuple[str, ...]) -> str:
             if status >= 300:
                 return f"{path}: HTTP {status} {body[:200].decode(errors='replace')}"
     return ""
+
+
+def _client_fault(client: Managed, step: Step, log: Path) -> str:
+    """Why a client failed, with the end of what it wrote."""
+    hint = ""
+    if client.exit_code == 127 and "could not be started" not in client.fault:
+        own_command = step.argv[0] == "bash"
+        hint = " (the shell did not find a program of the command)" if own_command else how_to_get("client")
+    tail = reporting.log_tail(log, 5)
+    return f"client: {client.fault}{hint}" + (f"; it wrote: {' | '.join(tail)}" if tail else "")
 
 
 def _any_invalid(rows: list[dict[str, Any]]) -> bool:

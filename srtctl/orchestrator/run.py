@@ -89,7 +89,8 @@ def _guard(outcome: Outcome, report: Report) -> Iterator[None]:
     except RunOver as over:
         outcome.set(over.outcome, over.reason, over.cause)
         report.event("run_over", outcome=over.outcome, reason=over.reason)
-        report.say(f"{over.outcome}: {over.reason}")
+        # Being stopped is not the outcome yet: it is how servers that were only to be held (`manual`) end well.
+        report.say(f"{'stopping' if over.outcome == 'cancelled' else over.outcome}: {over.reason}")
     except Exception as error:
         traceback.print_exc()
         outcome.set("failed", f"{type(error).__name__}: {error}")
@@ -176,9 +177,7 @@ def _conclude(report: Report, points: list[Point], outcome: Outcome) -> int:
     held = outcome.text == "cancelled" and not bad and bool(points)  # `manual` ends by being stopped
     if held or not outcome.text:
         outcome.text = "failed" if bad else "ok"
-        outcome.reason = "; ".join(
-            f"{r['dir']} is {r['state']}" + (f": {r['reason']}" if r["reason"] else "") for r in bad[:3]
-        )
+        outcome.reason = "; ".join(_why(record) for record in bad[:3])
     report.data.update(
         outcome=outcome.text,
         reason=outcome.reason or None,

@@ -55,11 +55,13 @@ class VersionChecks:
             answer = f" ({text.splitlines()[-1]})" if text else ""
             self._fail(process, event.at, f"its version could not be read: {describe_exit(event.code)}{answer}")
         elif want and not re.search(want, text):
-            self._fail(process, event.at, f"wrong version: found {self.found[process.name]!r}, wanted {want!r}")
+            needed = process.version_needed or f"what matches {want!r}"
+            self._fail(process, event.at, f"wrong version: it says {self.found[process.name]!r}, {needed} is needed")
 
     def _fail(self, process: Process, at: float, what: str) -> None:
         program = process.version_argv[0]
-        text = f"{what}; program {program}{how_to_get(process.role)}"
+        source = how_to_get(process.role) or " (it is named in cluster.tools)"
+        text = f"{what}; program {program}{source}"
         self._supervisor.fail(Failure(process.name, at, text, explains=True))
 
 

@@ -126,6 +126,7 @@ class Process:
         container: False for what always runs on the bare node.
         version_argv: Prints the program's version (checked in the job's first seconds), empty for no check.
         version_want: Regular expression that the version text must match.
+        version_needed: The same for people, such as `etcd 3.4 or newer`.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Process:
     container: bool = True
     version_argv: tuple[str, ...] = ()
     version_want: str = ""
+    version_needed: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,30 @@ from srtctl.plan.model import Process
 from srtctl.plan.programs import Programs
 from srtctl.schema import JobConfig
 
-# Role of the process -> (key under cluster.tools, arguments that print the release, releases that work).
+# Role of the process -> (key under cluster.tools, arguments that print the release, releases that work, in words).
 _SERVICES = {
-    "etcd": ("etcd", ("--version",), r"etcd Version: 3\.([4-9]|\d{2,})\."),
-    "nats": ("nats_server", ("--version",), r"v2\.(9|\d{2,})\."),
-    "nginx": ("nginx", ("-v",), r"nginx/1\.(19\.([5-9]|\d{2,})|[2-9]\d|\d{3,})"),
+    "etcd": ("etcd", ("--version",), r"etcd Version: 3\.([4-9]|\d{2,})\.", "etcd 3.4 or newer"),
+    "nats": ("nats_server", ("--version",), r"v2\.(9|\d{2,})\.", "nats-server 2.9 or newer"),
+    "nginx": ("nginx", ("-v",), r"nginx/1\.(19\.([5-9]|\d{2,})|[2-9]\d|\d{3,})", "nginx 1.19.5 or newer"),
 }
-_PRINT_RELEASE = "import importlib.metadata as m; print('{0}', m.version('{0}'))"
+_PRINT_RELEASE = """\
+import importlib.metadata as m
+try:
+    print('{0}', m.version('{0}'))
+except m.PackageNotFoundError:
+    raise SystemExit('{0} is not installed there')
+"""
 
 
 def with_version_checks(job: JobConfig, process: Process, programs: Programs) -> Process:
     """The process with its check, where the site named the program by its path; programs we install need none."""
     if process.role in _SERVICES:
-        key, arguments, works = _SERVICES[process.role]
+        key, arguments, works, needed = _SERVICES[process.role]
         if getattr(job.cluster.tools, key) is None:
             return process
-        return replace(process, version_argv=(programs.path(key), *arguments), version_want=works)
+        return replace(
+            process, version_argv=(programs.path(key), *arguments), version_want=works, version_needed=needed
+        )
     if job.cluster.container_runtime != "none" or not process.argv:
         return process
     package, wanted = ("ai-dynamo", job.dynamo.version)
@@ -34,4 +42,9 @@ def with_version_checks(job: JobConfig, process: Process, programs: Programs) ->
     if getattr(job.cluster.tools, key) is None:
         return process
     works = rf"{package} {re.escape(wanted)}(\s|$|\+)" if wanted else rf"{package} \d"
-    return replace(process, version_argv=(process.argv[0], "-c", _PRINT_RELEASE.format(package)), version_want=works)
+    return replace(
+        process,
+        version_argv=(process.argv[0], "-c", _PRINT_RELEASE.format(package)),
+        version_want=works,
+        version_needed=f"{package} {wanted}" if wanted else package,
+    )

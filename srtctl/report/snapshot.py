@@ -105,7 +105,7 @@ def measurement_text(live: Mapping[str, Any]) -> str:
     if not live.get("measurement"):
         return "between measurements"
     if live["measurement"] == "hold":
-        return "servers are up until you stop them"
+        return "servers are up until you stop them: srtctl cancel"
     return f"measuring {live['measurement']}, {int(live.get('index') or 0) + 1} of {live.get('of')}"
 
 
@@ -121,6 +121,12 @@ def progress_text(live: Mapping[str, Any]) -> str:
     if left is not None:
         parts.append(f"{left:.0f} s left")
     return ", ".join(parts)
+
+
+def shown_state(process: Mapping[str, Any]) -> str:
+    """Its state in words for people: a client is at work from its start on, nobody waits for it to become ready."""
+    state = str(process.get("state"))
+    return "RUNNING" if state == "STARTING" and process.get("role") == "client" else state
 
 
 def ready_text(status: Mapping[str, Any]) -> str:

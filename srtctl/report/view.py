@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from srtctl.report.groups import MOST_ALLOCATIONS, counted
-from srtctl.report.snapshot import headline, measurement_text, point_name, progress_text, ready_text
+from srtctl.report.snapshot import headline, measurement_text, point_name, progress_text, ready_text, shown_state
 from srtctl.results.state import AllocationState, PointState, SweepState
 
 _STYLES = {
-    "PENDING": "dim", "STARTING": "yellow", "READY": "green", "STOPPING": "yellow", "EXITED": "dim",
+    "PENDING": "dim", "STARTING": "yellow", "READY": "green", "RUNNING": "green", "STOPPING": "yellow", "EXITED": "dim",
     "FAILED": "bold red", "ok": "green", "running": "cyan", "failed": "red", "invalid": "red", "lost": "red",
     "cancelled": "yellow",
 }  # fmt: skip
@@ -56,7 +56,7 @@ def _allocation(allocation: AllocationState) -> list[RenderableType]:
         processes.sort(key=lambda p: _CALM.get(str(p.get("state")), 0))
     for process in processes[:_MOST_PROCESSES]:
         ready = process.get("ready_at")
-        state = str(process.get("state"))
+        state = shown_state(process)
         after = f"{ready - process['started_at']:.2f} s" if ready and process.get("started_at") else ""
         pid = str(process.get("pid") or "")
         table.add_row(

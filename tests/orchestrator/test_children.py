@@ -264,12 +264,13 @@ def test_missing_program(tmp_path: Path, start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("script", "what"),
-    [("print('tool 0.9.1')", "found 'tool 0.9.1', wanted '^tool 1[.]'"), ("import sys; sys.exit(4)", "exit code 4")],
+    [("print('tool 0.9.1')", "it says 'tool 0.9.1', tool 1 is needed"), ("import sys; sys.exit(4)", "exit code 4")],
 )
 def test_program_of_the_wrong_version(tmp_path: Path, start: Start, script: str, what: str) -> None:
     # The process itself dies too, and before the version is known: still the version is the cause.
     slow = f"import time; time.sleep(0.3); {script}"
     wrong = python("nats", "import sys; sys.exit(7)", version_argv=(PYTHON, "-c", slow), version_want="^tool 1[.]")
+    wrong = replace(wrong, version_needed="tool 1")
     run = start(write_allocation(tmp_path, small_plan(wrong), [point(client())]))
     assert run.wait() == 1
     cause = run.status()["root_cause"]

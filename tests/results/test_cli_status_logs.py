@@ -207,6 +207,17 @@ def test_logs(with_logs: Writer, capsys: pytest.CaptureFixture[str], argv: list[
     assert capsys.readouterr().out == text
 
 
+def test_logs_of_a_named_sweep(with_logs: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = with_logs.directory.sweep_id
+    for argv in ([sweep, "decode0"], [sweep, "-n", "9", "decode0"], ["-s", sweep, "decode0"]):
+        assert main(["logs", *argv]) == 0
+        assert capsys.readouterr().out == "boom\nbang"
+    assert main(["logs", sweep, "-n", "1"]) == 0
+    assert capsys.readouterr().out == "line 19999\n"
+    assert main(["logs", sweep, "decode0", "decode0"]) == 2
+    assert "too many names" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("lines", [1, 7, 6000, 19999, 20000, 20001])
 def test_last_lines_across_blocks(with_logs: Writer, capsys: pytest.CaptureFixture[str], lines: int) -> None:
     main(["logs", "-n", str(lines)])
