@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,17 +102,24 @@ def take(frontend: str, census: Census, timeout_s: float = 2.0) -> Reading:
     return reading
 
 
-@dataclass(frozen=True)
-class CanaryResult:
-    """How the canary request went; `text` says what was wrong, `seconds` how long it took."""
+def canaries(endpoints: Sequence[str], model: str, timeout_s: float) -> dict[str, str]:
+    """A canary request to each endpoint, all at once: endpoint -> what was wrong with it, good ones left out."""
+    wrong = dict.fromkeys(endpoints, "no answer")
 
-    ok: bool
-    seconds: float
-    text: str = ""
+    def ask(endpoint: str) -> None:
+        wrong[endpoint] = canary(endpoint, model, timeout_s)
+
+    # daemons: nothing waits for an answer that hangs once the run is over
+    threads = [threading.Thread(target=ask, args=(e,), name=f"canary-{e}", daemon=True) for e in endpoints]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {endpoint: text for endpoint, text in wrong.items() if text}
 
 
 def canary(endpoint: str, model: str, timeout_s: float) -> str:
-    """One streamed chat completion through the public endpoint: empty if it is good, else what was wrong with it.
+    """One streamed chat completion: empty if it is good, else what was wrong with it.
 
     Good means HTTP 200, at least one chunk, no error event, and `[DONE]` at its end: a stream that is cut, and an error
     inside a stream, both come with status 200.

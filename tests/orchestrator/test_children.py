@@ -313,6 +313,10 @@ def test_worker_that_is_never_ready(tmp_path: Path, start: Start) -> None:
 
 
 CUT = SERVER.replace("data: [DONE]\\n\\n", "")
+REFUSE_TWICE = """
+        if H.refused < 2:
+            H.refused += 1; self.send_response(503); self.end_headers(); self.wfile.write(b"no worker"); return
+"""
 HANGS = SERVER.replace("def do_POST(self):", "def do_POST(self):\n        import time; time.sleep(600)")
 
 
@@ -326,6 +330,19 @@ def test_canary_that_is_cut(tmp_path: Path, start: Start) -> None:
     status = run.status()
     assert "the canary request was not answered: the stream ended after 1 chunks without [DONE]" in status["reason"]
     assert (status["root_cause"]["process"], status["points"][0]["state"]) == ("frontend0", "not_run")
+
+
+def test_every_frontend_answers_a_canary(tmp_path: Path, start: Start) -> None:
+    """One frontend answers, the other lists the model and refuses requests at first, as Dynamo 1.4 was seen to do."""
+    refuses = SERVER.replace("def do_POST(self):", "refused = 0\n    def do_POST(self):\n" + REFUSE_TWICE)
+    late = server("frontend1", script=refuses)
+    census = replace(small_plan().census, frontends=tuple(f"127.0.0.1:@port:frontend{n}/http@" for n in (0, 1)))
+    plan = small_plan(late, ports=(port("frontend0/http"), port("frontend1/http")), census=census)
+    run = start(write_allocation(tmp_path, plan, [point(client())]))
+    assert run.wait() == 0
+    tries = [event for event in rundir.read_events(run.attempt.events) if event["event"] == "canary"]
+    assert [event["ok"] for event in tries] == [False, False, True]
+    assert "HTTP 503: no worker" in tries[0]["text"]
 
 
 def test_loss_while_the_canary_hangs(tmp_path: Path, start: Start) -> None:
