@@ -25,6 +25,9 @@ signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
 if sys.argv[1:] == ["--node"]:
     from srtctl.orchestrator.agent import main  # a fraction of all modules
+elif sys.argv[1:2] == ["--install"]:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    from srtctl.orchestrator.installing import main
 else:
     from srtctl.orchestrator.main import main
 

@@ -25,11 +25,6 @@ class RankCommand:
     flag_sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def engine_python(job: JobConfig, programs: Programs, name: str) -> str:
-    """The interpreter that runs an engine or a frontend: the image's own inside a container."""
-    return "python3" if job.cluster.container_runtime != "none" else programs.path(name)
-
-
 def process_name(worker: Worker, rank: int) -> str:
     """`prefill0` for a worker's leader, `prefill0-rank1` for the others."""
     return worker.name if rank == 0 else f"{worker.name}-rank{rank}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from srtctl.backends.base import RankCommand, engine_python
+from srtctl.backends.base import RankCommand
 from srtctl.backends.flags import Layered, flag_problems, layer, owned_by_role, to_argv
 from srtctl.errors import Problem
 from srtctl.plan.environment import dynamo_worker, environment_problems
@@ -83,7 +83,7 @@ class MockerBackend:
             return None  # one process simulates a worker, however many nodes the real one would span
         slot, name = worker.ranks[0].slot, worker.name
         system = ports.request(f"{name}/system", slot, SYSTEM + number, max_port=SYSTEM_MAX)
-        argv = [engine_python(job, programs, "dynamo_python"), "-m", "dynamo.mocker"]
+        argv = [programs.path("dynamo_python"), "-m", "dynamo.mocker"]
         argv += ["--model-path", job.model.path, "--model-name", str(job.model.served_name)]
         if worker.role != "aggregated":
             argv += ["--disaggregation-mode", worker.role]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from srtctl.backends.base import RankCommand, engine_python, process_name
+from srtctl.backends.base import RankCommand, process_name
 from srtctl.backends.flags import Layered, flag_problems, layer, owned_by_role, to_argv
 from srtctl.errors import Problem
 from srtctl.plan.environment import dynamo_worker, environment_problems
@@ -75,7 +75,7 @@ class SglangBackend:
         dp_ranks = _data_parallel_ranks(flags.values)
         http = ports.request(f"{name}/http", slot, WORKER_HTTP, stride=WORKER_HTTP_STRIDE)
         nccl = ports.request(f"{name}/nccl", slot, NCCL + number)
-        argv = [engine_python(job, programs, "sglang_python"), "-m", MODULES[job.frontend.type]]
+        argv = [programs.path("sglang_python"), "-m", MODULES[job.frontend.type]]
         argv += ["--model-path", job.model.path, "--served-model-name", str(job.model.served_name)]
         argv += ["--host", host_token(slot), "--port", http, "--nccl-port", nccl]
         argv += _disaggregation(worker, rank, ports)

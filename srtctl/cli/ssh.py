@@ -13,7 +13,7 @@ from srtctl.errors import ExitCode, Problem, SrtctlError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from srtctl.plan.model import Plan
+    from srtctl.plan.model import Plan, Process
     from srtctl.results.state import AllocationState, SweepState
 
 EPILOG = """\
@@ -76,25 +76,28 @@ def shell_command(found: SweepState, allocation: AllocationState, process: dict[
         "shell",
         [SHELL],
         workdir=str(attempt),
-        options=_container(plan, allocation, found.sweep.path.absolute(), attempt) if inside else (),
+        options=_container(plan, planned, allocation, found.sweep.path.absolute(), attempt) if inside else (),
         extra={**plan.srun_options, "pty": None},
         interactive=True,
     )
 
 
-def _container(plan: Plan, allocation: AllocationState, sweep: Path, attempt: Path) -> list[str]:
-    """The options that lead into the container that the job's steps share on each node."""
-    from srtctl.orchestrator.containers import pyxis_options
+def _container(
+    plan: Plan, planned: Process | None, allocation: AllocationState, sweep: Path, attempt: Path
+) -> list[str]:
+    """The options that lead into the container in which a process runs, and others of the job on its node."""
+    from srtctl.orchestrator.containers import all_mounts, pyxis_options
 
+    workdir = plan.container.workdir if planned is not None and planned.role in (*WORKERS, "frontend") else ""
     here = {"@allocation@": str(attempt.parent)}
     mounts = [(here.get(source, source), here.get(target, target)) for source, target in plan.container.mounts]
-    own = [(str(sweep), str(sweep)), (str(attempt / "logs"), "/logs")]
     return pyxis_options(
         plan.container,
         job_id=str(allocation.job_id),
-        workdir=str(attempt),
-        mounts=[pair for pair in dict.fromkeys([*own, *mounts]) if "@" not in "".join(pair)],
+        workdir=workdir or str(attempt),
+        mounts=all_mounts(sweep, attempt, [pair for pair in mounts if "@" not in "".join(pair)]),
         environment=(),
+        image=planned.image if planned is not None else "",
     )
 
 

@@ -129,6 +129,10 @@ def read(path: Path) -> Converted:
     if data.get("srtctl_root") and "output_dir" not in cluster:
         cluster["output_dir"] = f"{data['srtctl_root'].rstrip('/')}/outputs"
         lines["cluster.output_dir"] = document.source("srtctl_root")
+    configs = f"{data.get('srtctl_root') or ''}".rstrip("/") + "/configs"
+    if Path(configs).is_dir() and "/configs" not in cluster.get("default_mounts", {}).values():
+        cluster["default_mounts"] = {**cluster.get("default_mounts", {}), configs: "/configs"}
+        lines["cluster.default_mounts"] = document.source("srtctl_root")
     warnings = [_without_effect(key, document) for key, hint in _LEFT.items() if hint and _is_set(data.get(key))]
     return Converted(path, cluster, lines, tuple(warnings))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from srtctl.backends.base import engine_python
 from srtctl.backends.flags import canonical, to_argv
 from srtctl.errors import Problem
 from srtctl.frontends.base import FrontendCommand, FrontendPlace, owned_args
@@ -29,7 +28,7 @@ class DynamoFrontend:
     def command(
         self, job: JobConfig, place: FrontendPlace, workers: Sequence[Worker], programs: Programs, ports: PortBook
     ) -> FrontendCommand:
-        argv = [engine_python(job, programs, "dynamo_python"), "-m", "dynamo.frontend"]
+        argv = [programs.path("dynamo_python"), "-m", "dynamo.frontend"]
         argv += ["--http-host", place.listen, "--http-port", port_token(place.port)]
         args = {canonical(name, {}): value for name, value in job.frontend.args.items()}
         # Its /health says "healthy" from the first moment: it proves the process, the census proves the rest.

@@ -51,8 +51,10 @@ def nginx_file(job: JobConfig, listen: str, slot: int, frontends: Sequence[str])
     return RenderedFile(CONFIG_FILE, text)
 
 
-def nginx_process(slot: int, programs: Programs, ready_timeout_s: float) -> Process:
-    """The process. Its prefix is the working directory, so that the rendered file is found by its name alone.
+def nginx_process(slot: int, programs: Programs, ready_timeout_s: float, image: str = "") -> Process:
+    """The process, on the bare node or in an image of its own.
+
+    Its prefix is the working directory, so that the rendered file is found by its name alone.
 
     Nothing here raises the limit of open files: the orchestrator raises its own to the hard limit, and everything it
     starts inherits that, while a number in nginx.conf fails wherever it lies above the hard limit.
@@ -61,8 +63,9 @@ def nginx_process(slot: int, programs: Programs, ready_timeout_s: float) -> Proc
         name="nginx",
         role="nginx",
         slot=slot,
-        argv=(programs.path("nginx"), "-p", ".", "-c", CONFIG_FILE, "-e", "stderr"),
+        argv=("nginx" if image else programs.path("nginx"), "-p", ".", "-c", CONFIG_FILE, "-e", "stderr"),
         probe=Probe("http", address(slot, PORT), STATUS_PATH),
         ready_timeout_s=ready_timeout_s,
-        container=False,
+        container=bool(image),
+        image=image,
     )

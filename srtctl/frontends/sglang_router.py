@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from srtctl.backends.base import engine_python
 from srtctl.backends.flags import canonical, to_argv
 from srtctl.errors import Problem
 from srtctl.frontends.base import FrontendCommand, FrontendPlace, owned_args
@@ -28,7 +27,7 @@ class SglangRouter:
     def command(
         self, job: JobConfig, place: FrontendPlace, workers: Sequence[Worker], programs: Programs, ports: PortBook
     ) -> FrontendCommand:
-        argv = [engine_python(job, programs, "sglang_python"), "-m", "sglang_router.launch_router"]
+        argv = [programs.path("sglang_python"), "-m", "sglang_router.launch_router"]
         argv += _worker_addresses(workers)
         argv += ["--host", place.listen, "--port", port_token(place.port)]
         # Its metrics have a fixed port by default, which a second router on the same node would not get.

@@ -16,9 +16,10 @@ from srtctl.orchestrator.probes import Look
 from srtctl.orchestrator.report import Report
 from srtctl.orchestrator.starter import Spawn
 from srtctl.orchestrator.supervisor import Supervisor
-from srtctl.plan.model import Plan, Probe, Process, Step
+from srtctl.plan.model import ROLES, Plan, Probe, Process, Step
 
 CLIENT = "client"
+SERVING = (*ROLES, "frontend")  # the roles of what takes part in serving, and comes with the image
 
 
 @dataclass
@@ -59,6 +60,8 @@ class Context:
             slot=process.slot,
             container=process.container,
             own=self._own(bound.env),
+            image=process.image,
+            workdir=self.plan.container.workdir if process.role in SERVING else "",
         )
         return spawn, bound.probe
 
@@ -79,8 +82,9 @@ class Context:
         environment = {**self._base(process.slot), **self.bound.process(process).env}
         own = self._own(process.env)
         spawn = Spawn(
-            name, argv, environment, self.attempt.path, log, slot=process.slot, container=process.container, own=own
-        )
+            name, argv, environment, self.attempt.path, log, slot=process.slot, container=process.container, own=own,
+            image=process.image,
+        )  # fmt: skip
         return process, spawn
 
     def client_spawn(self, step: Step, directory: Path, unset: tuple[str, ...]) -> Spawn:

@@ -129,8 +129,7 @@ class SlurmMachines:
     def _orders(self, attempt: Path, base: Mapping[str, str]) -> dict[int, dict[str, Any]]:
         """What each node is told first."""
         orders = {}
-        container = self._inputs.plan.container
-        named = [] if container.runtime == "none" else [shared_name(container, self.job_id)]
+        named = self._containers()
         for slot in self._places:
             paths, programs = needs_of(self._inputs.plan, [s for _, s in self._inputs.points], slot, attempt)
             orders[slot] = {
@@ -144,6 +143,15 @@ class SlurmMachines:
                 "search_path": base.get("PATH", os.defpath),
             }
         return orders
+
+    def _containers(self) -> list[str]:
+        """Names of the containers that steps make on the nodes."""
+        plan = self._inputs.plan
+        if plan.container.runtime == "none":
+            return []
+        images = {process.image for process in plan.processes if process.container}
+        images |= {step.image for _, steps in self._inputs.points for step in steps.steps if step.container}
+        return [shared_name(plan.container, self.job_id, image) for image in sorted(images)]
 
     def describe(self) -> dict[str, Any]:
         return self._fleet.describe() if self._fleet else {}

@@ -16,25 +16,25 @@ def needs_of(plan: Plan, points: Iterable[PointSteps], slot: int, attempt: Path)
     contained = plan.container.runtime != "none"
     paths = [(str(attempt), "the run's directory (is its file system mounted on this node?)")]
     programs: list[tuple[str, str]] = []
-    inside = False
+    images: set[str] = set()
     for process in plan.processes:
         if process.slot == slot:
             if contained and process.container:
-                inside = True
+                images.add(process.image or plan.container.image)
             else:
                 programs += _programs(f"{process.name}{how_to_get(process.role)}", process.argv, process.setup)
     clients = [step for point in points for step in point.steps if step.slot == slot and step.argv]
     for step in clients:
         if contained and step.container:
-            inside = True
+            images.add(step.image or plan.container.image)
         else:
             programs += _programs(f"the benchmark client{how_to_get('client')}", step.argv)
     if any(rank.slot == slot for worker in plan.workers for rank in worker.ranks):
         paths += _path(plan.provenance.get("model_path"), "the model")
     if clients:
         paths += _path(plan.provenance.get("tokenizer_path"), "the tokenizer of the benchmark client")
-    if inside:
-        paths += _path(plan.container.image, "the container image")
+    paths += [one for image in sorted(images) for one in _path(image, "the container image")]
+    if images:
         paths += [one for source, _ in plan.container.mounts for one in _path(source, "what a container mounts")]
     return list(dict(reversed(paths)).items()), list(dict(reversed(programs)).items())
 

@@ -34,6 +34,7 @@ class Spawn:
         container: It runs in a container where the cluster has them.
         own: Names of the variables that were set for it, beside those that every process inherits.
         image: Another image than the servers'; empty for the same.
+        workdir: Working directory inside of a container, which its setup command does not share; empty for `cwd`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Spawn:
     container: bool = False
     own: frozenset[str] = frozenset()
     image: str = ""
+    workdir: str = ""
 
 
 class Starter(Protocol):

@@ -20,7 +20,7 @@ from pathlib import Path
 from srtctl.orchestrator import events as ev
 from srtctl.orchestrator.bind import Bound
 from srtctl.orchestrator.cancel import Signaller
-from srtctl.orchestrator.containers import pyxis_options
+from srtctl.orchestrator.containers import all_mounts, pyxis_options
 from srtctl.orchestrator.slurmjob import SlurmJob
 from srtctl.orchestrator.srun import VISIBLE_GPUS, Place, real_end, step_command
 from srtctl.orchestrator.starter import LocalStarter, Spawn
@@ -75,14 +75,14 @@ class SlurmStarter:
         self._local.start(
             dataclasses.replace(
                 spawn,
-                argv=tuple(self.command(spawn, spawn.argv)),
+                argv=tuple(self.command(spawn, spawn.argv, spawn.workdir)),
                 setup=tuple(self.command(spawn, spawn.setup)) if spawn.setup else (),
                 env={**spawn.env, **kept},
             )
         )
 
-    def command(self, spawn: Spawn, argv: tuple[str, ...]) -> list[str]:
-        """The step that runs `argv` as this process would be run."""
+    def command(self, spawn: Spawn, argv: tuple[str, ...], workdir: str = "") -> list[str]:
+        """The step that runs `argv` as this process would be run; `workdir` inside of a container."""
         assert self._bound is not None
         node = self._bound.nodes[spawn.slot]
         inside = spawn.container and self._plan.container.runtime == "pyxis"
@@ -92,23 +92,19 @@ class SlurmStarter:
             spawn.name,
             argv,
             workdir=str(spawn.cwd),
-            options=self._container(spawn, self._bound) if inside else (),
+            options=self._container(spawn, self._bound, workdir) if inside else (),
             extra=self._plan.srun_options,
             visible_gpus=spawn.env.get(VISIBLE_GPUS) if VISIBLE_GPUS in spawn.own else None,
         )
 
-    def _container(self, spawn: Spawn, bound: Bound) -> list[str]:
-        own = [
-            (str(self._sweep), str(self._sweep)),
-            (str(bound.attempt / "logs"), "/logs"),
-            (str(bound.nodes[spawn.slot].scratch), str(bound.nodes[spawn.slot].scratch)),
-        ]
+    def _container(self, spawn: Spawn, bound: Bound, workdir: str) -> list[str]:
+        scratch = str(bound.nodes[spawn.slot].scratch)
         planned = [(bound.text(source), bound.text(target)) for source, target in self._plan.container.mounts]
         return pyxis_options(
             self._plan.container,
             job_id=self.job.job_id,
-            workdir=str(spawn.cwd),
-            mounts=list({target: (source, target) for source, target in [*own, *planned]}.values()),
+            workdir=workdir or str(spawn.cwd),
+            mounts=all_mounts(self._sweep, bound.attempt, [(scratch, scratch), *planned]),
             environment=[name for name in spawn.own if name != VISIBLE_GPUS],
             image=spawn.image,
         )

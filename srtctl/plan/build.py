@@ -28,7 +28,7 @@ from srtctl.plan.model import (
     Worker,
 )
 from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, host_token, port_token
-from srtctl.plan.preparation import container_of, programs_inside, with_preparation
+from srtctl.plan.preparation import container_of, nginx_image, programs_inside, with_preparation
 from srtctl.plan.programs import Programs
 from srtctl.plan.topology import Topology, place
 from srtctl.plan.versions import with_version_checks
@@ -88,7 +88,7 @@ def build_plan(
     topology = place(job)
     draft = _draft(job, topology, programs, setup_script_text)
     frontends = _add_frontends(draft)
-    processes = with_preparation(job, draft.processes, topology.client)
+    processes = with_preparation(job, draft.processes, topology.client, programs)
     return Plan(
         name=job.name,
         deployment_id=deployment_id,
@@ -144,7 +144,7 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
         slot=client,
         worker_endpoints={role: found for role, found in endpoints.items() if found},
         frontend_endpoints=plan.census.frontends,
-        programs=programs,
+        programs=programs_inside(job, programs),
         config_id=config_id,
     )
     return BENCHMARKS[job.benchmark.type].steps(job.benchmark, context)
@@ -240,7 +240,9 @@ def _add_frontends(draft: _Draft) -> tuple[str, ...]:
     if topology.nginx is not None:
         listen = f"{_listen(job, topology.nginx)}:{port_token(NGINX_PORT)}"
         draft.files.append(nginx_file(job, listen, topology.nginx, addresses))
-        draft.processes.append(nginx_process(topology.nginx, draft.programs, services.READY_TIMEOUT_S))
+        draft.processes.append(
+            nginx_process(topology.nginx, draft.programs, services.READY_TIMEOUT_S, nginx_image(job))
+        )
     return tuple(addresses)
 
 

@@ -124,6 +124,7 @@ class Process:
         worker: Name of the worker it is a rank of, empty otherwise.
         setup: Argv of a command that runs in the same place first; its failure is this process's failure.
         container: False for what always runs on the bare node.
+        image: Another image than the servers'; empty for the same.
         version_argv: Prints the program's version (checked in the job's first seconds), empty for no check.
         version_want: Regular expression that the version text must match.
         version_needed: The same for people, such as `etcd 3.4 or newer`.
@@ -147,6 +148,7 @@ class Process:
     worker: str = ""
     setup: tuple[str, ...] = ()
     container: bool = True
+    image: str = ""
     version_argv: tuple[str, ...] = ()
     version_want: str = ""
     version_needed: str = ""

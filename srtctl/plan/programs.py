@@ -38,7 +38,7 @@ def needed(job: JobConfig) -> tuple[str, ...]:
     names = []
     if dynamo:
         names += ["etcd", "nats_server"]
-    if _has_nginx(job):
+    if not (inside and job.frontend.nginx_container) and _has_nginx(job):
         names.append("nginx")
     if not inside:
         names += _engine_programs(job, dynamo)
@@ -59,5 +59,6 @@ def _has_nginx(job: JobConfig) -> bool:
 
 def _engine_programs(job: JobConfig, dynamo: bool) -> list[str]:
     """The interpreters that run workers and frontends."""
-    names = ["dynamo_python"] if dynamo or job.backend.type == "mocker" else []
+    installed = job.dynamo.install  # by the job, over the engine's environment
+    names = ["dynamo_python"] if (dynamo or job.backend.type == "mocker") and not installed else []
     return [*names, "sglang_python"] if job.backend.type == "sglang" else names

@@ -12,7 +12,8 @@ class Container:
     Attributes:
         image: Absolute path of a .sqsh file, or registry URI.
         mounts: (host path, container path), the latter with its flags if any (`/data:ro`); tokens are allowed.
-        workdir: Working directory inside; empty for the one that the process has outside.
+        workdir: Working directory of workers and frontends inside; empty for the one that they have outside. All else,
+            a setup command too, works where its files are.
         name: Of the container that all steps of a node share, so that the image is imported once; unique to the job.
         writable: The container's own files may be changed (installing something needs it).
         remap_root: Be root inside.

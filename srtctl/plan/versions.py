@@ -26,6 +26,8 @@ except m.PackageNotFoundError:
 
 def with_version_checks(job: JobConfig, process: Process, programs: Programs) -> Process:
     """The process with its check, where the site named the program by its path; programs we install need none."""
+    if process.image or not process.argv:
+        return process
     if process.role in _SERVICES:
         key, arguments, works, needed = _SERVICES[process.role]
         if getattr(job.cluster.tools, key) is None:
@@ -33,7 +35,7 @@ def with_version_checks(job: JobConfig, process: Process, programs: Programs) ->
         return replace(
             process, version_argv=(programs.path(key), *arguments), version_want=works, version_needed=needed
         )
-    if job.cluster.container_runtime != "none" or not process.argv:
+    if job.cluster.container_runtime != "none" or job.dynamo.install:
         return process
     package, wanted = ("ai-dynamo", job.dynamo.version)
     key = "dynamo_python"

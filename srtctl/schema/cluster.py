@@ -52,7 +52,7 @@ class ClusterConfig:
     container_mount_home: bool = key(False, "Bring the user's home directory into containers.")
     container_entrypoint: bool = key(False, "Run an image's own entry point before each program.")
     container_workdir: Optional[str] = key(
-        None, "Working directory inside of containers; unset: the run's own, as outside."
+        None, "Working directory of workers and frontends in containers; unset: the run's own, as outside."
     )
     container_env: List[str] = key([], "Variables that win over an image's own of the same name.")
     default_mounts: Dict[str, str] = key({}, "Host path -> container path, in every container.")

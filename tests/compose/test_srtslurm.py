@@ -62,6 +62,15 @@ def test_the_file_is_a_cluster() -> None:
     assert one("cluster=srtslurm", "cluster.account=other").config["cluster"]["account"] == "other"
 
 
+def test_the_checkout_s_configs_are_mounted_as_srt_slurm_does(tmp_path: Path) -> None:
+    (tmp_path / "checkout/configs").mkdir(parents=True)
+    Path("srtslurm.yaml").write_text(f"srtctl_root: {tmp_path}/checkout\ndefault_mounts: {{/data: /data}}\n")
+    mounts = {"/data": "/data", f"{tmp_path}/checkout/configs": "/configs"}
+    assert one("cluster=srtslurm").config["cluster"]["default_mounts"] == mounts
+    Path("srtslurm.yaml").write_text(f"srtctl_root: {tmp_path}/checkout\ndefault_mounts: {{/own: /configs}}\n")
+    assert one("cluster=srtslurm").config["cluster"]["default_mounts"] == {"/own": "/configs"}
+
+
 def test_an_empty_file_has_the_defaults_of_srt_slurm() -> None:
     Path("srtslurm.yaml").write_text("")
     cluster = one("cluster=srtslurm").config["cluster"]

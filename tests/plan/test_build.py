@@ -16,6 +16,7 @@ from srtctl.backends.sglang import DIST_INIT_SPAN
 from srtctl.plan.build import build_steps, served_name
 from srtctl.plan.codec import from_json, to_json
 from srtctl.plan.model import Plan, PortRequest, Process
+from srtctl.plan.programs import needed
 from srtctl.plan.tokens import tokens_in
 from srtctl.schema import JobConfig, RoleFlags
 from tests.plan.jobs import MODEL, PROGRAMS, agg, disagg, job, plan_of
@@ -231,6 +232,44 @@ def test_in_a_container_paths_are_the_container_s() -> None:
     assert "image0" not in plan.process("etcd").needs
     assert not any(plan.process(name).container for name in ("etcd", "nats", "nginx"))
     assert plan.process("frontend0").container
+
+
+def test_nginx_and_dynamo_in_containers() -> None:
+    """nginx in an image of its own; the wheel installed once per node, behind its image, before all that serves."""
+    made = disagg(
+        cluster__container_runtime="pyxis", cluster__containers={"engine": "/images/e.sqsh", "nginx": "/images/n.sqsh"},
+        frontend__count=2, prefill_workers=2, frontend__nginx_container="nginx", model__container="engine",
+        dynamo__install=True, dynamo__wheel="/w/ai_dynamo.whl", cluster__tools__dynamo_python="/opt/venv/bin/python",
+    )  # fmt: skip
+    plan = plan_of(made)
+    nginx = plan.process("nginx")
+    assert (nginx.argv[0], nginx.image, nginx.container) == ("nginx", "/images/n.sqsh", True)
+    assert plan.process("image0-nginx").image == "/images/n.sqsh" and "image0-nginx" in nginx.needs
+    tasks = [process.name for process in plan.processes if process.kind == "task"]
+    assert tasks == ["image0", "image0-nginx", "image1", "dynamo0", "dynamo1"]
+    install = plan.process("dynamo1")
+    assert install.setup[-5:] == ("/opt/venv/bin/python", "-m", "pip", "install", "/srtctl-wheels/ai_dynamo.whl")
+    assert "--force-reinstall" in install.argv and install.needs == ("image1",)
+    for name in ("prefill0", "prefill1", "decode0", "frontend0"):
+        process = plan.process(name)
+        assert {f"dynamo{process.slot}", f"image{process.slot}"} <= set(process.needs)
+        assert process.argv[0] == "/opt/venv/bin/python"
+    assert not {"dynamo0", "image0"} & set(plan.process("etcd").needs)
+    assert "nginx" not in needed(made) and "nginx" in needed(disagg(frontend__count=2))
+
+
+def test_dynamo_on_the_nodes_own_disks() -> None:
+    made = disagg(dynamo__install=True, dynamo__version="1.6.1", cluster__python="/usr/bin/python3.12")
+    plan = plan_of(made)
+    install = plan.process("dynamo1")
+    assert install.argv[0] == "/usr/bin/python3.12" and install.argv[-2:] == (
+        "@scratch:slot1@/dynamo",
+        "ai-dynamo==1.6.1",
+    )
+    assert plan.process("decode0").argv[0] == "@scratch:slot1@/dynamo/bin/python"
+    assert plan.process("decode0").needs[-1] == "dynamo1"
+    assert "dynamo_python" not in needed(made)
+    assert not any(process.version_argv for process in plan.processes)
 
 
 def test_nothing_of_the_workload_is_in_a_deployment() -> None:

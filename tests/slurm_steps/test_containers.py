@@ -51,7 +51,12 @@ def test_command_lines(golden: Callable[[Path, str], None]) -> None:
 def in_container(container: Container, image: str = "") -> list[str]:
     mounts = [("/shared/sweep", "/shared/sweep"), ("/models/big", "/model"), ("/data", "/data:ro")]
     options = pyxis_options(
-        container, job_id="42", workdir="/shared/sweep/x", mounts=mounts, environment=["HF_TOKEN", "A"], image=image
+        container,
+        job_id="42",
+        workdir=container.workdir or "/shared/sweep/x",
+        mounts=mounts,
+        environment=["HF_TOKEN", "A"],
+        image=image,
     )
     return step_command("srun", Place("n7", "42"), "prefill0", ["python3"], workdir="/shared/sweep/x", options=options)
 

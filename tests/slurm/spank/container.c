@@ -184,6 +184,26 @@ static int find_image(const char *image, const char *registry, char *path)
 	return 0;
 }
 
+/* Every import is written down beside the image, and takes as long as the image says: `IMAGE.imports`, `.import-s`. */
+static void note_import(const char *image)
+{
+	char path[PATH_LENGTH + 16], host[256] = "";
+	snprintf(path, sizeof path, "%s/.import-s", image);
+	FILE *file = fopen(path, "r");
+	int seconds = 0;
+	if (file != NULL && fscanf(file, "%d", &seconds) == 1)
+		sleep((unsigned)seconds);
+	if (file != NULL)
+		fclose(file);
+	gethostname(host, sizeof host - 1);
+	snprintf(path, sizeof path, "%s.imports", image);
+	file = fopen(path, "a");
+	if (file != NULL) {
+		fprintf(file, "%s\n", host);
+		fclose(file);
+	}
+}
+
 /* A named container is mounted once on the node, and is there for all steps of the job until its end. */
 static int open_named(const struct request *request, const char *image, uint32_t job, char *place)
 {
@@ -203,8 +223,10 @@ static int open_named(const struct request *request, const char *image, uint32_t
 		result = fail("container %s was made from %s, not from %s", request->name, before, image);
 	else if (length <= 0 && (image == NULL || strcmp(flag, "exec") == 0))
 		result = fail("no container named %s on this node", request->name);
-	else if (length <= 0 && (result = mount_image(image, place)) == 0)
+	else if (length <= 0 && (result = mount_image(image, place)) == 0) {
+		note_import(image);
 		result = symlink(image, made_from);
+	}
 	close(lock);
 	return result;
 }
