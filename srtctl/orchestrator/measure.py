@@ -121,10 +121,10 @@ class Measurer:
             fault = self._client(point, bound, directory)
         finally:
             self._supervisor.starter.signal(CLIENT, signal.SIGKILL, whole=True)  # whatever the client left running
-        if fault:
-            self._supervisor.settle()  # the end of a server would explain it
-        else:
-            fault = self._read(point, step, directory)
+        before = len(point.rows)
+        fault = fault or self._read(point, step, directory)
+        if fault or _any_invalid(point.rows[before:]):
+            self._supervisor.settle()  # the end of a server, or of the run, would explain it
         if fault:
             point.faults.append(f"{step.name}: {fault}")
             self._report.say(f"{step.name} failed: {fault}")

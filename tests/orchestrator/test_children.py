@@ -422,6 +422,20 @@ def test_invalid_row(tmp_path: Path, start: Start) -> None:
     assert (run.status()["outcome"], run.status()["points"][0]["state"]) == ("failed", "invalid")
 
 
+def test_an_end_that_explains_invalid_rows_counts(tmp_path: Path, start: Start) -> None:
+    """Requests failed because the server was ending: such a point is to be measured again, so it is not `invalid`."""
+    quits = "if self.path == '/quit': import os, threading; threading.Timer(0.25, os._exit, (3,)).start()\n        "
+    dying = server(script=SERVER.replace('if self.path == "/v1', f'{quits}if self.path == "/v1'))
+    script = "import json, os, urllib.request as u; u.urlopen('http://' + os.environ['WHERE'] + '/quit').read()\n"
+    script += "json.dump({'requests_completed': 3, 'requests_failed': 2}, open('result.json', 'w'))"
+    step = custom_step(script, env={"ENDPOINT": "", "WHERE": "127.0.0.1:@port:frontend0/http@"})
+    plan = replace(small_plan(), processes=(dying,))
+    run = start(write_allocation(tmp_path, plan, [point(step)]))
+    assert run.wait() == 1
+    assert (run.status()["points"][0]["state"], run.result()["state"]) == ("failed", "failed"), run.log()
+    assert run.status()["root_cause"]["process"] == "frontend0"
+
+
 def test_environment_is_scrubbed(tmp_path: Path, start: Start) -> None:
     script = "import os, json; json.dump(dict(os.environ), open('seen.json', 'w'))"
     steps = PointSteps(
