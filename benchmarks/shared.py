@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -81,9 +82,12 @@ def run_sweep(cluster: Cluster, home: Path, overrides: Sequence[str]) -> SweepDi
     return SweepDir(next(home.glob("outputs/*/*/sweep.json")).parent)
 
 
-def job_ids(cluster: Cluster) -> list[str]:
-    """All jobs that Slurm has seen."""
-    return cluster.run(["squeue", "-h", "-t", "all", "-o", "%i"]).stdout.split()
+def jobs_so_far(cluster: Cluster) -> int:
+    """How many jobs Slurm has taken, forgotten ones included: it numbers them one after another."""
+    settings = cluster.run(["scontrol", "show", "config"]).stdout
+    found = re.search(r"^NEXT_JOB_ID\s*= (\d+)", settings, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) - 1
 
 
 def spent(sweep: SweepDir, jobs: int) -> Spent:
@@ -127,7 +131,7 @@ def main() -> int:
         home = arguments.keep or Path(name)
         with Cluster(Path(name) / "cluster", shared_dirs=[Path(name), home]) as cluster:
             sweep = run_sweep(cluster, home, [*JOB, *sweep_of(arguments.points, arguments.deployments)])
-            found = spent(sweep, len(job_ids(cluster)))
+            found = spent(sweep, jobs_so_far(cluster))
     print(json.dumps(found.__dict__, indent=1))
     good = found.jobs == arguments.deployments and found.beyond <= ALLOWED
     points = arguments.points * arguments.deployments

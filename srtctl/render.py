@@ -23,6 +23,10 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_.,:/@%+=\[\]&|*~^()!<>-]+")
 # Slurm reads quotes and backslashes in these lines; a line break would begin a line of its own.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\"'\\`$]")
 
+# Who says one of these knows what of a node the job needs.
+_SHARES = frozenset({"exclusive", "oversubscribe", "share", "cpus-per-task", "cpus-per-gpu", "mincpus", "mem",
+                     "mem-per-cpu", "mem-per-gpu"})  # fmt: skip
+
 
 def render_template(name: str, **values: Any) -> str:
     """The text of a template of ours; a name it needs and doesn't get is an error, never an empty text."""
@@ -79,22 +83,33 @@ def _components(job: JobConfig, plan: Plan, points: int) -> list[dict[str, Any]]
         nodes = sum(slot.het_group == group for slot in plan.slots)
         options = _queue(job, points) | _nodes(job, nodes)
         if group == 0:
-            options = _once(plan) | options
+            limit = {**job.cluster.sbatch_directives, **options, **job.sbatch_directives}.get("time")
+            options = _once(plan, limit) | options
         options = {**job.cluster.sbatch_directives, **options, **job.sbatch_directives}
         parts.append({name: value for name, value in options.items() if value is not False})
     return parts
 
 
-def _once(plan: Plan) -> dict[str, Any]:
+def _once(plan: Plan, limit: Any) -> dict[str, Any]:
     """Options of the job as a whole."""
     return {
         "job-name": plan.name,
         "output": "orchestrator.log",
         "open-mode": "append",
-        "signal": f"B:TERM@{int(plan.budgets.early_warning_s)}",
+        "signal": _warning(plan, limit),
         "no-kill": None,
         "requeue": None,
     }
+
+
+def _warning(plan: Plan, limit: Any) -> str | bool:
+    """The signal before the time limit, whoever has set that; False for a job that is too short to be warned so."""
+    try:
+        limit_s = parse_time_limit(str(limit)) if limit else None
+    except ValueError:  # sbatch has more ways to say that there is none
+        limit_s = None
+    seconds = plan.budgets.slurm_warning_s(limit_s)
+    return False if seconds is None else f"B:TERM@{int(seconds)}"
 
 
 def _queue(job: JobConfig, points: int) -> dict[str, Any]:
@@ -127,9 +142,20 @@ def _nodes(job: JobConfig, nodes: int) -> dict[str, Any]:
         options["gpus-per-node"] = gpus
     if slurm.segment or cluster.use_segment_directive:
         options["segment"] = slurm.segment or nodes
-    if slurm.exclusive if slurm.exclusive is not None else cluster.use_exclusive_directive:
+    asked = slurm.exclusive if slurm.exclusive is not None else cluster.use_exclusive_directive
+    if _takes_whole_nodes(job, gpus) if asked is None else asked:
         options["exclusive"] = None
     return options
+
+
+def _takes_whole_nodes(job: JobConfig, gpus: int | None) -> bool:
+    """Whether nobody fits beside the job anyway: it takes all memory and, as far as is known, all GPUs of its nodes.
+
+    Without a word about CPUs many sites give a job one for each node, and all of its processes share that one.
+    """
+    directives = {**job.cluster.sbatch_directives, **job.sbatch_directives}
+    part = bool(gpus and job.cluster.gpus_per_node and gpus < job.cluster.gpus_per_node)
+    return not part and (job.slurm.mem or "0") == "0" and not _SHARES.intersection(directives)
 
 
 def _line(name: str, value: Any) -> str:

@@ -119,7 +119,8 @@ def read(path: Path) -> Converted:
         "name": path.stem,
         "executor": "slurm",
         "container_runtime": "pyxis",  # srt-slurm knows no other
-        "use_segment_directive": True,  # its default
+        "use_segment_directive": True,  # its default, like the next one
+        "use_exclusive_directive": False,
     }
     lines = {}
     for key, (ours, _) in _KEPT.items():

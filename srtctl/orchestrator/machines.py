@@ -24,6 +24,7 @@ from srtctl.orchestrator.scratch import make_scratch
 from srtctl.orchestrator.slurmjob import SlurmJob, slurm_job
 from srtctl.orchestrator.starter import LocalStarter, Starter
 from srtctl.orchestrator.steps import KEPT, SlurmStarter
+from srtctl.plan.model import Plan
 
 StopAsked = Callable[[], tuple[str, str]]
 
@@ -122,6 +123,8 @@ class SlurmMachines:
             silent_s=plan.budgets.node_silent_s,
         )
         nodes = fleet.begin(self._orders(attempt.path, base), lambda: _stop_now(inbox, stop_asked))
+        for text in few_cpus(plan, fleet.describe()):
+            report.warn(text)
         bound = Bound(plan, nodes, fleet, self._inputs.allocation.path, attempt.path)
         self._starter.bind(bound)
         return bound
@@ -169,6 +172,27 @@ def _slots(inputs: Inputs, job: SlurmJob) -> dict[int, str]:
         hosts[slot.index] = job.host(group, seen.get(group, 0))
         seen[group] = seen.get(group, 0) + 1
     return hosts
+
+
+def few_cpus(plan: Plan, nodes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Nodes on which the job has fewer CPUs than servers while there are more; as text for warnings.
+
+    Args:
+        plan: The plan.
+        nodes: `slotN` -> what its agent says of the machine.
+    """
+    found: dict[tuple[int, int, int], list[str]] = {}
+    for slot in plan.slots:
+        machine = nodes.get(f"slot{slot.index}", {}).get("machine") or {}
+        mine, there = machine.get("cpus_allowed") or 0, machine.get("cpus") or 0
+        servers = sum(process.slot == slot.index and process.kind == "service" for process in plan.processes)
+        if 0 < mine < min(there, servers):
+            found.setdefault((mine, there, servers), []).append(machine["host"])
+    return [
+        f"{', '.join(hosts)}: Slurm lets the job use {mine} of {there} CPUs for {servers} servers; they will be slow "
+        "(slurm.exclusive=true asks for whole nodes, sbatch_directives.cpus-per-task=N for N of each)"
+        for (mine, there, servers), hosts in found.items()
+    ]
 
 
 def _stop_now(inbox: ev.Inbox, stop_asked: StopAsked) -> tuple[str, str]:

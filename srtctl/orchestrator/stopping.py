@@ -7,10 +7,10 @@ from pathlib import Path
 
 from srtctl.orchestrator.clock import Clock
 from srtctl.orchestrator.hooks import stopped_by
-from srtctl.plan.surroundings import Budgets
+from srtctl.plan.surroundings import SLURM_EARLY_S, Budgets
 
 STOP_POLL_S = 0.1
-SLURM_EARLY_S = 65.0  # Slurm may send the warning so much earlier than it was asked to
+MARGIN_S = 5.0  # between what Slurm and we take for the end of the job
 
 
 class StopWatch:
@@ -27,12 +27,13 @@ class StopWatch:
         self._stop, self._clock = stop, clock
         self._early_s = budgets.early_warning_s
         self._left_s = budgets.time_limit_s if ends_at is None else max(0.0, ends_at - clock.wall())
-        self._end: float | None = None
         self._limit: float | None = None
+        self._warned_from = 0.0
         if self._left_s is not None:
-            self._end = clock.now() + self._left_s
+            end, half = clock.now() + self._left_s, self._left_s / 2
             # A warning time longer than the job itself must not end it before it began.
-            self._limit = self._end - min(self._early_s, self._left_s / 2)
+            self._limit = end - min(self._early_s, half)
+            self._warned_from = end - min(self._early_s + SLURM_EARLY_S + MARGIN_S, half)
         self._looked = 0.0
         self._asked = False
 
@@ -50,8 +51,8 @@ class StopWatch:
 
     def signalled(self, signum: int) -> tuple[str, str]:
         """(outcome, reason) of a run that got a signal: Slurm also warns by one before the time limit."""
-        near = self._end is not None and self._clock.now() >= self._end - self._early_s - SLURM_EARLY_S
-        if signum == signal.SIGTERM and near and self._left_s is not None and self._left_s > 2 * self._early_s:
+        near = self._limit is not None and self._clock.now() >= self._warned_from
+        if signum == signal.SIGTERM and near:
             return "failed", self._near()
         return stopped_by(signum)
 

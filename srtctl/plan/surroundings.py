@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SLURM_EARLY_S = 60.0  # Slurm may send a warning so much earlier than it was asked to
+
 
 @dataclass(frozen=True)
 class Container:
@@ -55,3 +57,18 @@ class Budgets:
     early_warning_s: float = 120.0
     prepare_s: float = 3600.0
     node_silent_s: float = 30.0
+
+    def slurm_warning_s(self, limit_s: float | None) -> float | None:
+        """How long before the time limit Slurm is asked to warn the job.
+
+        Args:
+            limit_s: Of the job; None where it is not known.
+
+        Returns:
+            So much that even an early warning comes in the second half of the time; None for a job too short for that,
+            which then keeps to its own clock alone (it knows when it ends, and begins to end half-way).
+        """
+        if limit_s is None:
+            return self.early_warning_s
+        latest = min(self.early_warning_s, limit_s / 2 - SLURM_EARLY_S)
+        return latest if latest >= 1 else None

@@ -43,7 +43,9 @@ class ClusterConfig:
     time_limit: Optional[str] = key(None, "Time limit of jobs that name none: HH:MM:SS or D-HH:MM:SS.", transient=True)
     use_gpus_per_node_directive: bool = key(True, "Ask for GPUs with --gpus-per-node.", transient=True)
     use_segment_directive: bool = key(False, "Ask for one block of nodes with --segment.", transient=True)
-    use_exclusive_directive: bool = key(False, "Ask for whole nodes with --exclusive.", transient=True)
+    use_exclusive_directive: Optional[bool] = key(
+        None, "Ask for whole nodes with --exclusive; unset: where a job takes all memory and GPUs.", transient=True
+    )
     sbatch_directives: Dict[str, Any] = key({}, "Directives of every job, under the job's own.", transient=True)
     srun_options: Dict[str, Any] = key({}, "Options of every step, under the job's own.", transient=True)
     container_runtime: str = key("none", "How steps enter containers.", allowed=("none", "pyxis"))

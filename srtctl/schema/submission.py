@@ -23,7 +23,7 @@ class SlurmConfig:
     dependency: Optional[str] = key(None, "Jobs to wait for.", transient=True)
     mem: Optional[str] = key(None, "Memory per node; default: all of it.", transient=True)
     gres: Optional[str] = key(None, "Generic resources, instead of --gpus-per-node.", transient=True)
-    exclusive: Optional[bool] = key(None, "Ask for whole nodes; default: the cluster's.", transient=True)
+    exclusive: Optional[bool] = key(None, "Ask for whole nodes; default: as the cluster says.", transient=True)
     segment: Optional[int] = key(None, "Nodes of one block.", transient=True, minimum=1)
     comment: Optional[str] = key(None, "Comment of the job.", transient=True)
     mail_user: Optional[str] = key(None, "Whom to write to.", transient=True)

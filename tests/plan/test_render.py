@@ -66,6 +66,41 @@ def batch_cases() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [({}, True), ({"exclusive": False}, False), ({"exclusive": True, "mem": "64G"}, True), ({"mem": "64G"}, False),
+     ({"mem": "0"}, True)],
+)  # fmt: skip
+def test_a_job_that_takes_all_memory_asks_for_all_cpus(change: dict[str, Any], whole: bool) -> None:
+    made = slurm(disagg(), **change)
+    assert ("#SBATCH --exclusive\n" in render_batch(made, plan_of(made))) is whole
+
+
+@pytest.mark.parametrize("name", ["cpus-per-task", "cpus-per-gpu", "mem-per-gpu", "oversubscribe"])
+def test_who_says_how_many_cpus_gets_these(name: str) -> None:
+    made = slurm(disagg())
+    made.sbatch_directives = {name: "8"}
+    assert "--exclusive" not in render_batch(made, plan_of(made))
+
+
+def test_a_part_of_the_gpus_is_no_whole_node() -> None:
+    made = slurm(disagg())
+    made.cluster.gpus_per_node, made.resources.gpus_per_node = 8, 4
+    assert "--exclusive" not in render_batch(made, plan_of(made))
+
+
+WARNINGS = {4: "B:TERM@60", "00:03:00": "B:TERM@30", "1:30": None, "1-0": "B:TERM@120", "infinite": "B:TERM@120"}
+
+
+@pytest.mark.parametrize(("limit", "signal"), WARNINGS.items())
+def test_the_warning_fits_the_time_limit(limit: Any, signal: str | None) -> None:
+    made = slurm(disagg())
+    made.sbatch_directives = {"time": limit}
+    lines = render_batch(made, plan_of(made)).splitlines()
+    found = [line.partition("--signal=")[2] for line in lines if "--signal" in line]
+    assert found == ([] if signal is None else [signal])
+
+
 @pytest.mark.parametrize("name", batch_cases())
 def test_batch_script(name: str, golden: Any) -> None:
     made = batch_cases()[name]

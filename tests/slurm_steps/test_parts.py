@@ -17,11 +17,14 @@ from srtctl.orchestrator import scratch
 from srtctl.orchestrator.agent import MARK, missing_here, remove_containers
 from srtctl.orchestrator.cancel import step_ids
 from srtctl.orchestrator.interfaces import default_interface
+from srtctl.orchestrator.machines import few_cpus
 from srtctl.orchestrator.slurmjob import slurm_job
 from srtctl.orchestrator.srun import real_end, translated, without_noise
 from srtctl.orchestrator.stopping import StopWatch
 from srtctl.plan.surroundings import Budgets
 from srtctl.pyz import write_pyz
+
+from .plans import nodes_plan, witness
 
 
 @pytest.mark.parametrize(
@@ -144,8 +147,33 @@ def test_a_short_job_is_not_ended_before_it_began(tmp_path: Path) -> None:
     clock = Turned()
     watch = StopWatch(tmp_path / "stop", Budgets(early_warning_s=120), clock, ends_at=1060.0)  # type: ignore[arg-type]
     assert watch.asked() == ("", "")
+    assert watch.signalled(signal.SIGTERM) == ("cancelled", "stopped by SIGTERM")
     clock.time = 1031.0
     assert watch.asked()[0] == "failed"
+    assert watch.signalled(signal.SIGTERM)[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "warning_s"),
+    [(None, 120), (3600, 120), (360, 120), (359, 119.5), (240, 60), (180, 30), (122, 1), (121, None), (60, None)],
+)
+def test_no_warning_comes_in_the_first_half_of_the_time(limit_s: float | None, warning_s: float | None) -> None:
+    """Slurm's manual: the signal may come up to 60 s earlier than asked for."""
+    assert Budgets(early_warning_s=120).slurm_warning_s(limit_s) == warning_s
+
+
+def test_a_warning_where_servers_share_fewer_cpus_than_there_are() -> None:
+    """As task/cgroup confines a job that did not say how many it needs."""
+    slurm_plan = nodes_plan(witness("decode0", 0), witness("decode1", 1))
+    machine = {"host": "n1", "cpus": 64, "cpus_allowed": 1}
+    said = few_cpus(slurm_plan, {"slot0": {"machine": machine}, "slot1": {"machine": {**machine, "host": "n2"}}})
+    text = (
+        "n1: Slurm lets the job use 1 of 64 CPUs for 2 servers; they will be slow (slurm.exclusive=true asks for whole "
+        "nodes, sbatch_directives.cpus-per-task=N for N of each)"
+    )
+    assert said == [text]  # the one server of n2 has its own
+    for enough in ({"cpus_allowed": 2}, {"cpus": 1}):
+        assert few_cpus(slurm_plan, {"slot0": {"machine": {**machine, **enough}}, "slot1": {}}) == []
 
 
 # The node agent, as a process of its own

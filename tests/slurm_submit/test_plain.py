@@ -22,6 +22,8 @@ def test_it_runs_on_a_cluster_with_gpus(slurm_user: SlurmUser) -> None:
     batch = (slurm_user.sweep() / "allocations/0000/batch.sh").read_text()
     assert "#SBATCH --gpus-per-node=8" in batch
     assert "--partition" not in batch
+    job_id = slurm_user.manifest()["allocations"][0]["job_id"]
+    assert slurm_user.shown(job_id)["NumCPUs"] == "64"  # all that the node has, not one
     shown = slurm_user.srtctl("dry-run", *JOB, "--sources").stdout
     assert "cluster.gpus_per_node: 8" in shown and "asked of Slurm (sinfo)" in shown
 

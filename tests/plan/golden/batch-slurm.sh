@@ -9,6 +9,7 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --mem=0
 #SBATCH --gpus-per-node=4
+#SBATCH --exclusive
 # Argument: the allocation directory. Everything that runs here was fixed when the job was submitted.
 # The job is known by its directory before anything of it can fail.
 printf "%s\n" "$SLURM_JOB_ID" > "$1/job_id"
