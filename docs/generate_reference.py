@@ -15,6 +15,7 @@ from pathlib import Path
 from srtctl.backends import BACKENDS
 from srtctl.benchmarks import BENCHMARKS
 from srtctl.benchmarks.rows import ROW_FIELDS
+from srtctl.composition import jobfile
 from srtctl.schema import JobConfig
 from srtctl.slurm.reasons import ENDS, REASONS
 
@@ -42,6 +43,7 @@ def main(words: list[str]) -> int:
         "reference/options.md": options(),
         "reference/results.md": results(),
         "reference/slurm.md": slurm(),
+        "reference/srt-slurm-keys.md": srt_slurm_keys(),
     }
     stale = [name for name, text in pages.items() if _read(DOCS / name) != text]
     if "--check" in words:
@@ -53,6 +55,31 @@ def main(words: list[str]) -> int:
         (DOCS / name).write_text(pages[name], encoding="utf-8")
         print(f"wrote docs/{name}")
     return 0
+
+
+def srt_slurm_keys() -> str:
+    """What becomes of every key of srt-slurm's job files."""
+    lines = [
+        MADE,
+        "# Keys of srt-slurm's job files",
+        "",
+        "How `srtctl apply -f` reads each key of such a file; [Recipes of srt-slurm](../recipes-srt-slurm.md) tells",
+        "the rest. *Supported* keys have the same meaning. A *refused* one ends the command with a hint, unless its",
+        "value asks for nothing. One with *no effect* brings a warning that says why.",
+        "",
+        "| key | | what to know |",
+        "|---|---|---|",
+        *(f"| `{path}` | {' | '.join(jobfile.in_words(path))} |" for path in jobfile.KEYS),
+        "",
+        "Types that are refused:",
+        "",
+        *(
+            f"- `{node}.type: {name}`: {hint}"
+            for node, hints in jobfile.REFUSED_TYPES.items()
+            for name, hint in hints.items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def configuration() -> str:

@@ -9,6 +9,8 @@ from srtctl.composed import ComposedPoint
 from srtctl.errors import SrtctlError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
@@ -34,6 +36,27 @@ def run(argv: Sequence[str], recipe: Recipe | None = None, launcher: str | None 
     from srtctl.composition.session import Session
 
     _compose(argv, Session(recipe=recipe, launcher=launcher))
+    return invocation.exit_code.get()
+
+
+def run_directory(argv: Sequence[str], directory: Path, recipes: Sequence[Recipe], *, preview: bool) -> int:
+    """Compose the recipes of a directory and hand all of their points over as one sweep: all of them or none.
+
+    Args:
+        argv: Overrides and Hydra's flags; they hold for every recipe.
+        directory: Where the recipes are.
+        recipes: One for each file.
+        preview: Show everything and start nothing.
+
+    Raises:
+        SrtctlError: Everything that is wrong with any of them.
+    """
+    from hydra_plugins.srtctl_launchers.launcher import of_executor
+    from srtctl import invocation
+    from srtctl.composition.directory import points_of_all
+
+    found = points_of_all(argv, directory, recipes)
+    of_executor(str(found[0].config["cluster"]["executor"]), preview=preview).launch_points(found)
     return invocation.exit_code.get()
 
 

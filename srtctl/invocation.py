@@ -18,7 +18,8 @@ class Invocation:
     Attributes:
         verb: `apply` or `dry-run` (`validate` is the same).
         argv: What the user typed after `srtctl`.
-        recipe: The file given with -f.
+        recipe: The file or directory given with -f; `-` for standard input.
+        recipe_text: What came from standard input.
         selector: The part after a colon in `-f FILE:selector`.
         output_dir: The value of -o.
         as_json: Print one JSON document instead of text.
@@ -33,6 +34,7 @@ class Invocation:
     verb: str = "apply"
     argv: tuple[str, ...] = ()
     recipe: Path | None = None
+    recipe_text: str | None = None
     selector: str = ""
     output_dir: Path | None = None
     as_json: bool = False

@@ -160,7 +160,17 @@ def _recipe_record(invocation: Invocation) -> dict[str, Any] | None:
     import hashlib
 
     path = invocation.recipe.absolute()
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "selector": invocation.selector}
+    if invocation.recipe_text is not None:
+        content = invocation.recipe_text.encode()
+        path = invocation.recipe
+    elif path.is_dir():  # one line for each file, as sha256sum prints them
+        from srtctl.recipe import recipes_in
+
+        sums = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in recipes_in(path)}
+        content = "".join(f"{digest}  {file.relative_to(path)}\n" for file, digest in sums.items()).encode()
+    else:
+        content = path.read_bytes()
+    return {"path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "selector": invocation.selector}
 
 
 def _now() -> str:

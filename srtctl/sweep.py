@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -151,8 +152,11 @@ def problem_record(problem: Problem) -> dict[str, Any]:
 
 
 def common_name(points: Sequence[PreparedPoint]) -> str:
-    """The points' name; where variants have names of their own, what these begin with."""
+    """The points' name; where variants have names of their own, what these begin with; a directory's recipes: its."""
     names = [point.job.name for point in points]
+    recipe = current.get().recipe
+    if len(set(names)) > 1 and recipe is not None and re.fullmatch(r"[\w.-]+", recipe.name) and recipe.is_dir():
+        return recipe.name
     return _common_start(names).rstrip("-_.") or names[0]
 
 

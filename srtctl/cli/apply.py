@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from srtctl.invocation import Invocation
 
 APPLY_HELP = """\
-usage: srtctl {verb} [-f RECIPE[:VARIANT]] [key=value ...] [group=option ...] [-m]
+usage: srtctl {verb} [-f RECIPE[:VARIANT] | -f DIRECTORY | -f -] [key=value ...] [group=option ...] [-m]
 
 {what}
 
-  -f, --file FILE[:VARIANT]   recipe to start from; without it the job is composed from the groups alone
+  -f, --file FILE[:VARIANT]   recipe to start from; without it the job is composed from the groups alone.
+                              A directory: every *.yaml in it, as one sweep, all or none; -: standard input
   -m, --multirun              sweep over comma lists, ranges, globs: mode=agg,disagg benchmark.isl=range(1024,4097,1024)
   --setup-script SCRIPT       script to run before every worker (a path from here, else beside the recipe)
   --tags a,b                  words to find the run by
@@ -148,13 +149,15 @@ def _composed(arguments: Arguments, invocation: Invocation) -> int:
     from srtctl import recipe as recipes
     from srtctl.invocation import current
 
-    recipe = None
-    if arguments.file is not None:
-        path, selector = split_selector(arguments.file)
-        recipe = recipes.load(path, selector, overrides=arguments.hydra)
-        current.set(replace(invocation, recipe=path, selector=selector))
     launcher = None if invocation.verb == "apply" else "srtctl_preview"
-    return int(compose.run(arguments.hydra + own_overrides(arguments), recipe, launcher) or ExitCode.OK)
+    words = arguments.hydra + own_overrides(arguments)
+    if arguments.file is None:
+        return int(compose.run(words, None, launcher) or ExitCode.OK)
+    named = recipes.named(arguments.file, overrides=arguments.hydra)
+    current.set(replace(invocation, recipe=named.path, selector=named.selector, recipe_text=named.text))
+    if named.is_directory:
+        return int(compose.run_directory(words, named.path, named.recipes, preview=launcher is not None))
+    return int(compose.run(words, named.recipes[0], launcher) or ExitCode.OK)
 
 
 def _is_frozen(arguments: Arguments) -> bool:
@@ -221,14 +224,6 @@ def parse(argv: list[str]) -> Arguments:
     return found
 
 
-def split_selector(text: str) -> tuple[Path, str]:
-    """`recipe.yaml:override_*` as path and selector; a colon in an existing path stays part of it."""
-    if Path(text).exists() or ":" not in text:
-        return Path(text), ""
-    path, _, selector = text.rpartition(":")
-    return Path(path), selector
-
-
 def own_overrides(arguments: Arguments) -> list[str]:
     """What srtctl's flags mean for the job, written as overrides so that they are composed like any other."""
     overrides = []
@@ -247,7 +242,10 @@ def find_setup_script(arguments: Arguments) -> Path:
     named = Path(str(arguments.setup_script))
     places = [named]
     if arguments.file is not None and not named.is_absolute():
-        places.append(split_selector(arguments.file)[0].parent / named)
+        from srtctl.recipe import split_selector
+
+        path = split_selector(arguments.file)[0]
+        places.append((path if path.is_dir() else path.parent) / named)
     for place in places:
         if place.is_file():
             return place.absolute()

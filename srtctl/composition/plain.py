@@ -8,32 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from srtctl.composition import reading
 from srtctl.composition.ownership import GROUPS
 from srtctl.composition.registration import default_cluster
-from srtctl.errors import Problem, Severity, SrtctlError
+from srtctl.errors import Problem, Severity, SrtctlError, errors_of
 
 # The order in which groups are composed: what a mode says about the backend comes after the backend itself.
 GROUP_ORDER = ("cluster", "model", "backend", "frontend", "mode", "benchmark", "profiling")
 
-# Keys that published recipes have and that change nothing here
-_IGNORED = {
-    "output": "srtctl decides where logs go",
-    "enable_config_dump": "the composed job is always written",
-    "identity": "every row of the results says what ran",
-    "reporting": "results stay in the output directory",
-    "telemetry": "there is no sampler for it yet",
-    "observability": "there is no collector for it yet",
-    "backend.gpu_type": "resources.gpu_type says it",
-    "backend.enable_profiling": "profiling.type says it",
-    "frontend.nginx_raise_ulimit": "the limit is always raised as far as the system allows",
-    "profiling.benchmark_duration_secs": "the benchmark decides how long it runs",
-}
-# Keys of older files -> where they are now
-_MOVED = {
-    "backend.enable_multiple_frontends": "frontend.enable_multiple_frontends",
-    "backend.num_additional_frontends": "frontend.num_additional_frontends",
-}
-_FRONTENDS = {"sglang": "sglang-router"}
 _REFERENCE = re.compile(r"(\\*)\$\{([^}]*)")
 
 
@@ -85,16 +67,11 @@ def prepare_plain(config: dict[str, Any], source: Callable[[str], str], named: s
     Raises:
         SrtctlError: A `type` that does not exist.
     """
-    warnings: list[Problem] = []
     resolved = config.pop("srtctl", None) is not None
-    config.pop("lock", None)
-    if not resolved:
-        _move(config)
-        warnings = _ignore(config, source)
-        _rename_frontend(config)
+    found = [] if resolved else reading.read(config, source)
+    problems, warnings = errors_of(found), [problem for problem in found if problem.severity is not Severity.ERROR]
     config = {key: _escape(value, everything=resolved) for key, value in config.items()}
     entries: list[Any] = []
-    problems: list[Problem] = []
     cluster = _cluster_entry(config, named)
     if cluster is not None:
         entries.append({"cluster": cluster})
@@ -172,6 +149,8 @@ def _type_of(
     known = list(BACKENDS if group == "backend" else BENCHMARKS)
     node = config.get(group)
     value = node.get("type", default) if isinstance(node, dict) else default
+    if any(problem.key == f"{group}.type" for problem in problems):
+        return default  # refused by name
     if value in known:
         return str(value)
     close = difflib.get_close_matches(str(value), known, n=1)
@@ -198,37 +177,6 @@ def _cluster_entry(config: dict[str, Any], named: set[str]) -> str | None:
         del config["cluster"]
         return written
     return None if isinstance(written, dict) else default_cluster()
-
-
-def _rename_frontend(config: dict[str, Any]) -> None:
-    frontend = config.get("frontend")
-    if isinstance(frontend, dict) and frontend.get("type") in _FRONTENDS:
-        frontend["type"] = _FRONTENDS[frontend["type"]]
-
-
-def _move(config: dict[str, Any]) -> None:
-    for old, new in _MOVED.items():
-        old_node, new_node = old.split(".")[0], new.split(".")[0]
-        name = old.split(".")[1]
-        if isinstance(config.get(old_node), dict) and name in config[old_node]:
-            value = config[old_node].pop(name)
-            if isinstance(config.setdefault(new_node, {}), dict):
-                config[new_node].setdefault(name, value)
-
-
-def _ignore(config: dict[str, Any], source: Callable[[str], str]) -> list[Problem]:
-    warnings = []
-    for path, reason in _IGNORED.items():
-        *parents, last = path.split(".")
-        node: Any = config
-        for part in parents:
-            node = node.get(part) if isinstance(node, dict) else None
-        if isinstance(node, dict) and last in node:
-            del node[last]
-            warnings.append(
-                Problem("ignored-key", f"has no effect: {reason}", path, source=source(path), severity=Severity.WARNING)
-            )
-    return warnings
 
 
 def escaped(value: Any) -> Any:

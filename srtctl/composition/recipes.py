@@ -75,9 +75,17 @@ def load(path: Path, selector: str = "", overrides: Sequence[str] = ()) -> Recip
     Raises:
         SrtctlError: The file can't be read as a recipe; all that is wrong with it.
     """
+    return _of_document(yamlfile.read(path), selector, overrides)
+
+
+def load_text(path: Path, text: str, selector: str = "", overrides: Sequence[str] = ()) -> Recipe:
+    """Like `load` for a text that came from elsewhere; `path` names it in messages."""
+    return _of_document(yamlfile.parse(path, text), selector, overrides)
+
+
+def _of_document(document: Document, selector: str, overrides: Sequence[str]) -> Recipe:
     from srtctl.composition.registration import register
 
-    document = yamlfile.read(path)
     _check_content(document)
     register()
     named = named_groups(overrides)
@@ -87,7 +95,7 @@ def load(path: Path, selector: str = "", overrides: Sequence[str] = ()) -> Recip
         raise SrtctlError(
             Problem(
                 "selector",
-                f"{path.name} has no variants",
+                f"{document.path.name} has no variants",
                 value=selector,
                 allowed="a file with base and override_NAME keys",
                 source="command line",

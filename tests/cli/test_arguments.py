@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from srtctl import __version__, cli
-from srtctl.cli.apply import Arguments, own_overrides, parse, quote, split_selector
+from srtctl.cli.apply import Arguments, own_overrides, parse, quote
 from srtctl.errors import SrtctlError
+from srtctl.recipe import split_selector
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_keys_of_older_files(points_of: Points) -> None:
     assert point.config["frontend"]["num_additional_frontends"] == 3
     assert point.config["frontend"]["type"] == "sglang-router"
     assert {(p.key, p.severity) for p in point.problems} == {
-        ("output", Severity.WARNING),
+        ("output.log_dir", Severity.WARNING),
         ("enable_config_dump", Severity.WARNING),
         ("backend.gpu_type", Severity.WARNING),
     }

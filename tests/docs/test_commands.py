@@ -41,6 +41,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user who has followed the documentation: the quickstart's recipe, and the README's cluster."""
     place = tmp_path_factory.mktemp("home")
     (place / "recipe.yaml").write_text(block_after("docs/quickstart.md", "`recipe.yaml`:"))
+    (place / "recipes/h200").mkdir(parents=True)
+    recipe = (place / "recipe.yaml").read_text()
+    (place / "recipes/h200/agg.yaml").write_text(recipe)
+    variants = "base:\n" + "".join(f"  {line}\n" for line in recipe.splitlines())
+    (place / "recipes/gb200.yaml").write_text(variants + "override_small: {environment: {A: b}}\n")
     cluster = place / "srtctl/conf/cluster/default.yaml"
     cluster.parent.mkdir(parents=True)
     site = block_after("README.md", "cluster/default.yaml`:")
