@@ -19,6 +19,7 @@ class Invocation:
         verb: `apply` or `dry-run` (`validate` is the same).
         argv: What the user typed after `srtctl`.
         recipe: The file or directory given with -f; `-` for standard input.
+        recipe_files: Where `recipe` is a directory: the recipes in it.
         recipe_text: What came from standard input.
         selector: The part after a colon in `-f FILE:selector`.
         output_dir: The value of -o.
@@ -34,6 +35,7 @@ class Invocation:
     verb: str = "apply"
     argv: tuple[str, ...] = ()
     recipe: Path | None = None
+    recipe_files: tuple[Path, ...] = ()
     recipe_text: str | None = None
     selector: str = ""
     output_dir: Path | None = None

@@ -163,11 +163,10 @@ def _recipe_record(invocation: Invocation) -> dict[str, Any] | None:
     if invocation.recipe_text is not None:
         content = invocation.recipe_text.encode()
         path = invocation.recipe
-    elif path.is_dir():  # one line for each file, as sha256sum prints them
-        from srtctl.recipe import recipes_in
-
-        sums = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in recipes_in(path)}
-        content = "".join(f"{digest}  {file.relative_to(path)}\n" for file, digest in sums.items()).encode()
+    elif invocation.recipe_files:  # one line for each file of the directory, as sha256sum prints them
+        sums = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in invocation.recipe_files}
+        names = {file: file.relative_to(invocation.recipe) for file in sums}
+        content = "".join(f"{digest}  {names[file]}\n" for file, digest in sums.items()).encode()
     else:
         content = path.read_bytes()
     return {"path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "selector": invocation.selector}

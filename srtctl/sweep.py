@@ -155,8 +155,8 @@ def common_name(points: Sequence[PreparedPoint]) -> str:
     """The points' name; where variants have names of their own, what these begin with; a directory's recipes: its."""
     names = [point.job.name for point in points]
     recipe = current.get().recipe
-    if len(set(names)) > 1 and recipe is not None and re.fullmatch(r"[\w.-]+", recipe.name) and recipe.is_dir():
-        return recipe.name
+    if current.get().recipe_files and recipe is not None and re.fullmatch(r"[\w.-]+", recipe.absolute().name):
+        return recipe.absolute().name
     return _common_start(names).rstrip("-_.") or names[0]
 
 

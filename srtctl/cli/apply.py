@@ -154,7 +154,15 @@ def _composed(arguments: Arguments, invocation: Invocation) -> int:
     if arguments.file is None:
         return int(compose.run(words, None, launcher) or ExitCode.OK)
     named = recipes.named(arguments.file, overrides=arguments.hydra)
-    current.set(replace(invocation, recipe=named.path, selector=named.selector, recipe_text=named.text))
+    current.set(
+        replace(
+            invocation,
+            recipe=named.path,
+            recipe_files=tuple(recipe.path for recipe in named.recipes) if named.is_directory else (),
+            recipe_text=named.text,
+            selector=named.selector,
+        )
+    )
     if named.is_directory:
         return int(compose.run_directory(words, named.path, named.recipes, preview=launcher is not None))
     return int(compose.run(words, named.recipes[0], launcher) or ExitCode.OK)
