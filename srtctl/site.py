@@ -156,22 +156,35 @@ class Site:
         return self._scripts[named]
 
     def _find(self, job: JobConfig) -> tuple[Programs, list[Problem]]:
-        from srtctl.tools.find import check_programs
+        from srtctl.tools.find import check_programs, is_foreign
 
         names = needed(job)
         on_nodes = job.cluster.executor != "local"
-        key = f"{names} {job.cluster.tools} {job.dynamo.version} {on_nodes}"
+        architecture = job.cluster.architecture if on_nodes else None
+        key = f"{names} {job.cluster.tools} {job.dynamo.version} {on_nodes} {architecture}"
         if key not in self._programs:
             self._programs[key] = check_programs(
-                job.cluster.tools, names, dynamo_version=job.dynamo.version, on_nodes=on_nodes
+                job.cluster.tools,
+                names,
+                dynamo_version=job.dynamo.version,
+                on_nodes=on_nodes,
+                architecture=architecture,
             )
-        return self._programs[key]
+        programs, problems = self._programs[key]
+        if is_foreign(architecture) and job.cluster.python is None:
+            problems = [*problems, _node_python(architecture)]
+        return programs, problems
 
 
 def is_relative_path(named: str | None, aliases: Mapping[str, str]) -> bool:
     """True for a path that means something else in another directory; an alias, a built-in and a hub id don't."""
     known = named is None or named in aliases or named in BUILTIN_MODELS or named.startswith(HUB)
     return not known and not Path(str(named)).expanduser().is_absolute()
+
+
+def _node_python(architecture: str | None) -> Problem:
+    message = f"the nodes are {architecture}, so srtctl's own interpreter does not run there"
+    return Problem("node-python", message, "cluster.python", allowed="the path of a Python >= 3.10 of the nodes")
 
 
 def _read(path: Path) -> tuple[str | None, str]:

@@ -31,6 +31,7 @@ from typing import Any
 from srtctl.orchestrator import scratch as scratches
 from srtctl.orchestrator.environment import describe_machine
 from srtctl.orchestrator.interfaces import reached_by
+from srtctl.orchestrator.machinecode import machine_of
 from srtctl.orchestrator.ports import PortBook, Wish
 
 MARK = "@srtctl "
@@ -153,9 +154,15 @@ def missing_here(paths: Sequence[Sequence[str]], programs: Sequence[Sequence[str
             if shutil.which(program, path=search_path) is None:
                 found.append(f"the program of {what} is not in PATH: {program}")
         elif not os.path.exists(program):  # noqa: PTH110
-            found.append(f"the program of {what} is not there: {program}")
+            target = f" (a link to {os.readlink(program)})" if os.path.islink(program) else ""  # noqa: PTH114, PTH115
+            found.append(f"the program of {what} is not there: {program}{target}")
         elif not os.access(program, os.X_OK) or os.path.isdir(program):  # noqa: PTH112
             found.append(f"the program of {what} can't be executed: {program}")
+        elif machine_of(program) not in ("", os.uname().machine):
+            found.append(
+                f"the program of {what} is for {machine_of(program)}, and this node is {os.uname().machine}: {program}"
+                f" (`srtctl tools fetch --arch {os.uname().machine}`)"
+            )
     return found
 
 

@@ -13,7 +13,7 @@ class ToolsConfig:
     """Programs that are not part of srtctl. Unset ones are looked up as docs/installation says."""
 
     directory: Optional[str] = key(
-        None, "Directory filled by `srtctl tools install`; default: inside srtctl's own environment."
+        None, "Directory filled by `srtctl tools install` and `fetch`; default: inside srtctl's own environment."
     )
     etcd: Optional[str] = key(None, "Path of the etcd program.")
     nats_server: Optional[str] = key(None, "Path of the nats-server program.")
@@ -60,6 +60,9 @@ class ClusterConfig:
     default_mounts: Dict[str, str] = key({}, "Host path -> container path, in every container.")
     model_paths: Dict[str, str] = key({}, "Alias -> path, or hf:org/name, for `model.path`.")
     containers: Dict[str, str] = key({}, "Alias -> image (.sqsh path or registry URI).")
+    architecture: Optional[str] = key(
+        None, "Architecture of the nodes, such as aarch64; unset: this machine's. Chooses the programs for them."
+    )
     python: Optional[str] = key(
         None, "Python >= 3.10 of the compute nodes that runs the orchestrator; unset: this one."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,9 @@ def _node_lines(node: NodeFacts | None, why_no_node: str) -> Iterator[str]:
         yield "# python: /usr/bin/python3  (of the nodes, 3.10 or newer; unset: the one that srtctl runs on)"
         return
     yield f"# asked on node {node.host} ({node.architecture})"
+    if node.architecture != os.uname().machine:
+        yield f"# Programs for them: `srtctl tools fetch --arch {node.architecture} --python PATH`"
+        yield f"architecture: {_text(node.architecture)}"
     for name, address in node.interfaces:
         yield f"# interface {name}: {address}" + (", default route" if name == node.route else "")
     if node.route or len(node.interfaces) != 1:

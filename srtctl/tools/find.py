@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from srtctl.errors import Problem, Severity
+from srtctl.orchestrator.machinecode import machine_of
 from srtctl.plan.programs import NAMES, Programs
 from srtctl.schema.cluster import ToolsConfig
-
-INCOMPLETE_MARK = ".installing"  # in an environment that an interrupted installation left behind
+from srtctl.tools.installed import dist_version, inside, order, releases, version_in
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,25 @@ class Found:
     version: str = ""
 
 
-def tools_directory(tools: ToolsConfig) -> Path:
-    """Where `srtctl tools install` makes environments: as configured, $SRTCTL_TOOLS_DIR, or tools/ in ours."""
+def tools_directory(tools: ToolsConfig, architecture: str | None = None) -> Path:
+    """Where `srtctl tools install` makes environments: as configured, $SRTCTL_TOOLS_DIR, or tools/ in ours.
+
+    Args:
+        architecture: Of the nodes; programs for another one than this machine's lie in a directory of its name there.
+    """
     chosen = tools.directory or os.environ.get("SRTCTL_TOOLS_DIR")
-    return Path(chosen).expanduser().absolute() if chosen else Path(sys.prefix) / "tools"
+    directory = Path(chosen).expanduser().absolute() if chosen else Path(sys.prefix) / "tools"
+    own = directory / architecture if architecture else directory
+    return own if own.is_dir() else directory
+
+
+def is_foreign(architecture: str | None) -> bool:
+    """Whether it is another one than this machine's; None is this machine's."""
+    return architecture not in (None, os.uname().machine)
 
 
 def find_programs(
-    tools: ToolsConfig, *, dynamo_version: str | None = None, on_nodes: bool = False
+    tools: ToolsConfig, *, dynamo_version: str | None = None, on_nodes: bool = False, architecture: str | None = None
 ) -> tuple[Programs, list[Problem]]:
     """Look all programs up.
 
@@ -77,6 +88,7 @@ def find_programs(
         tools: The cluster's own settings.
         dynamo_version: Release of ai-dynamo that is wanted; None for the newest that is installed.
         on_nodes: The programs run on other machines, so a configured path that isn't here is a note, and kept.
+        architecture: Of these machines; None for this one's.
 
     Returns:
         What was found, and what is wrong with configured programs or the wanted release. A program that was
@@ -87,7 +99,9 @@ def find_programs(
     problems: list[Problem] = []
     for name in NAMES:
         wanted = dynamo_version if name == "dynamo_python" else None
-        found, problem = _find(name, tools, wanted, on_nodes)
+        found, problem = _find(name, tools, wanted, on_nodes, architecture)
+        if found is not None and problem is None:
+            problem = _of_another_machine(name, found, architecture)
         if problem is not None:
             problems.append(problem)
         if found is not None:
@@ -97,11 +111,14 @@ def find_programs(
     return Programs(paths, versions), problems
 
 
-def missing(programs: Programs, needed: Iterable[str], directory: Path | None = None) -> list[Problem]:
+def missing(
+    programs: Programs, needed: Iterable[str], directory: Path | None = None, architecture: str | None = None
+) -> list[Problem]:
     """One problem for each name of `needed` (of `srtctl.plan.programs.NAMES`) that was not found.
 
     Args:
         directory: The tools directory, to be named in the message.
+        architecture: Of the nodes, where it is another one than this machine's.
     """
     tools = (
         f"{directory}{'' if directory.is_dir() else ' (which does not exist)'}" if directory else "the tools directory"
@@ -113,69 +130,75 @@ def missing(programs: Programs, needed: Iterable[str], directory: Path | None = 
         program = PROGRAMS[name]
         hint = f"or set cluster.tools.{name} to its path"
         if program.install:
-            hint = f"get it with `srtctl tools install {program.install}`, {hint}"
+            hint = f"get it with `{_how_to_get(program.install, architecture)}`, {hint}"
         else:
             hint = f"set cluster.tools.{name} to the interpreter of an environment that has it"
         places = f"{tools}, this environment and PATH" if program.on_path else f"{tools} and this environment"
+        if is_foreign(architecture):
+            places = f"{tools}, for nodes of {architecture}"
         message = f"{program.title} was not found in {places}"
         problems.append(Problem("missing-program", message, key=f"cluster.tools.{name}", hint=hint))
     return problems
 
 
 def check_programs(
-    tools: ToolsConfig, needed: Iterable[str], *, dynamo_version: str | None = None, on_nodes: bool = False
+    tools: ToolsConfig,
+    needed: Iterable[str],
+    *,
+    dynamo_version: str | None = None,
+    on_nodes: bool = False,
+    architecture: str | None = None,
 ) -> tuple[Programs, list[Problem]]:
     """`find_programs` and `missing` in one: every problem of the programs in `needed`, each program once."""
     wanted = list(dict.fromkeys(needed))
-    programs, found = find_programs(tools, dynamo_version=dynamo_version, on_nodes=on_nodes)
+    programs, found = find_programs(tools, dynamo_version=dynamo_version, on_nodes=on_nodes, architecture=architecture)
     problems = [p for p in found if p.key.rpartition(".")[2] in wanted]
     told = {p.key for p in problems}
-    problems += [p for p in missing(programs, wanted, tools_directory(tools)) if p.key not in told]
+    directory = tools_directory(tools, architecture)
+    problems += [p for p in missing(programs, wanted, directory, architecture) if p.key not in told]
     return programs, problems
 
 
-def releases(directory: Path, environment: str) -> dict[str, Path]:
-    """Release -> environment directory of every complete `<environment>-<release>` in the tools directory."""
-    found = {}
-    prefix = f"{environment}-"
-    for entry in _entries(directory):
-        if entry.startswith(prefix) and not (directory / entry / INCOMPLETE_MARK).exists():
-            found[entry[len(prefix) :]] = directory / entry
-    return found
+def _of_another_machine(name: str, found: Found, architecture: str | None) -> Problem | None:
+    """A program that can't run where it is to run, told by its first bytes."""
+    wanted, made_for = architecture or os.uname().machine, machine_of(found.path)
+    if made_for in ("", wanted):
+        return None
+    program = PROGRAMS[name]
+    hint = f"get another with `{_how_to_get(program.install, architecture)}`" if program.install else ""
+    message = f"{program.title} is for {made_for}, and the nodes are {wanted} (cluster.architecture)"
+    return Problem("wrong-architecture", message, f"cluster.tools.{name}", found.path, hint=hint)
 
 
-def version_in(root: Path, distribution: str) -> str:
-    """Release of a distribution in the environment at `root`; empty if it isn't there."""
-    for site in root.glob("lib/python3*/site-packages"):
-        version = _dist_version(site, distribution)
-        if version:
-            return version
-    return ""
+def _how_to_get(tool: str, architecture: str | None) -> str:
+    verb = f"fetch --arch {architecture}" if is_foreign(architecture) else "install"
+    return f"srtctl tools {verb} {tool}"
 
 
-def newest(versions: Iterable[str]) -> str:
-    """The highest of dotted release numbers; empty for none."""
-    return max(versions, key=_order, default="")
-
-
-def _find(name: str, tools: ToolsConfig, wanted: str | None, on_nodes: bool) -> tuple[Found | None, Problem | None]:
+def _find(
+    name: str, tools: ToolsConfig, wanted: str | None, on_nodes: bool, architecture: str | None
+) -> tuple[Found | None, Problem | None]:
     configured: str | None = getattr(tools, name)
     if configured:
         return _configured(name, configured, wanted, on_nodes)
     program = PROGRAMS[name]
-    directory = tools_directory(tools)
-    found = _in_tools(program, directory, wanted) or _in_this_environment(program, wanted)
-    if found is None and program.on_path:
+    directory = tools_directory(tools, architecture)
+    found = _in_tools(program, directory, wanted)
+    here = not is_foreign(architecture)
+    if found is None and here:
+        found = _in_this_environment(program, wanted)
+    if found is None and here and program.on_path:
         on_path = shutil.which(program.on_path)
         found = Found(on_path) if on_path else None
     if found is None and wanted:
-        have = ", ".join(sorted(releases(directory, program.environment), key=_order)) or "none"
+        have = ", ".join(sorted(releases(directory, program.environment), key=order)) or "none"
         return None, Problem(
             "missing-program",
             f"{program.title} {wanted} is not installed in {directory}",
             key=f"cluster.tools.{name}",
             allowed=f"installed releases: {have}",
-            hint=f"get it with `srtctl tools install {program.install}=={wanted}`, or leave dynamo.version out",
+            hint=f"get it with `{_how_to_get(f'{program.install}=={wanted}', architecture)}`, "
+            "or leave dynamo.version out",
         )
     return found, None
 
@@ -202,7 +225,7 @@ def _configured(name: str, path: str, wanted: str | None, on_nodes: bool) -> tup
             path,
             hint=f"set dynamo.version={version}, or {key} to an environment that has {wanted}",
         )
-    if version and program.oldest and _order(version) < _order(program.oldest):
+    if version and program.oldest and order(version) < order(program.oldest):
         message = f"the configured {program.title} is {version}, which is too old"
         return Found(str(full), version), Problem("wrong-version", message, key, path, f"{program.oldest} or newer")
     return Found(str(full), version), None
@@ -210,12 +233,12 @@ def _configured(name: str, path: str, wanted: str | None, on_nodes: bool) -> tup
 
 def _in_tools(program: Program, directory: Path, wanted: str | None) -> Found | None:
     installed = releases(directory, program.environment)
-    order = [wanted] if wanted else sorted(installed, key=_order, reverse=True)
-    for release in order:
+    candidates = [wanted] if wanted else sorted(installed, key=order, reverse=True)
+    for release in candidates:
         root = installed.get(release)
         if root is None:
             continue
-        path = _inside(root, program.files, next(iter(root.glob("lib/python3*/site-packages")), root))
+        path = inside(root, program.files, next(iter(root.glob("lib/python3*/site-packages")), root))
         if path:
             return Found(path, version_in(root, program.distribution) or release)
     return None
@@ -225,62 +248,10 @@ def _in_this_environment(program: Program, wanted: str | None) -> Found | None:
     for site in map(Path, sys.path):
         if site.name not in ("site-packages", "dist-packages"):
             continue
-        version = _dist_version(site, program.distribution)
+        version = dist_version(site, program.distribution)
         if not version or (wanted and version != wanted):
             continue
-        path = _inside(Path(sys.prefix), program.files, site)
+        path = inside(Path(sys.prefix), program.files, site)
         if path:
             return Found(path, version)
     return None
-
-
-def _inside(root: Path, patterns: tuple[str, ...], site: Path) -> str:
-    for pattern in patterns:
-        in_site = pattern.startswith("{site}/")
-        base, relative = (site, pattern[len("{site}/") :]) if in_site else (root, pattern)
-        candidates = sorted(base.glob(relative)) if "*" in relative else [base / relative]
-        for candidate in candidates:
-            if _executable(candidate):
-                return str(candidate)
-    return ""
-
-
-def _executable(path: Path) -> bool:
-    """Whether it can be started; some installers drop the mode bits of files in a wheel, which is repaired here."""
-    if not path.is_file():
-        return False
-    if os.access(path, os.X_OK):
-        return True
-    try:
-        path.chmod(path.stat().st_mode | 0o111)
-    except OSError:
-        return False
-    return True
-
-
-def _dist_version(site: Path, distribution: str) -> str:
-    prefix = f"{distribution}-"
-    for entry in _entries(site):
-        if entry.startswith(prefix) and entry.endswith(".dist-info"):
-            return entry[len(prefix) : -len(".dist-info")]
-    return ""
-
-
-def _entries(directory: Path) -> Iterator[str]:
-    try:
-        yield from sorted(os.listdir(directory))  # noqa: PTH208 - names are enough, and this is the quick way
-    except OSError:
-        return
-
-
-def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
-    """Sort key: numbers by value, and a final release after its pre-releases."""
-    numbers = []
-    for part in version.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-        if digits != part:
-            return tuple(numbers), False, version
-    return tuple(numbers), True, version

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srtctl.errors import ExitCode, Problem, SrtctlError
-from srtctl.tools.find import INCOMPLETE_MARK, PROGRAMS, version_in
+from srtctl.tools.find import PROGRAMS
+from srtctl.tools.installed import INCOMPLETE_MARK, version_in
 
 LOCKS = Path(__file__).resolve().parent.parent / "assets" / "locks"
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
@@ -94,7 +95,7 @@ def install(request: str, directory: Path, say: Say) -> Path:
     """
     name, releases = parse(request)
     failures: list[str] = []
-    with _locked(directory, say):
+    with locked(directory, say):
         for release in releases:
             root = directory / release.name
             if is_complete(root, release):
@@ -118,9 +119,13 @@ def install(request: str, directory: Path, say: Say) -> Path:
     )
 
 
-def is_complete(root: Path, release: Release) -> bool:
-    """Whether the environment is there, whole, with the release that its name says."""
-    if (root / INCOMPLETE_MARK).exists() or not (root / "bin" / "python").exists():
+def is_complete(root: Path, release: Release, *, foreign: bool = False) -> bool:
+    """Whether the environment is there, whole, with the release that its name says.
+
+    Args:
+        foreign: It was fetched for other machines, whose interpreter is not here.
+    """
+    if (root / INCOMPLETE_MARK).exists() or not (foreign or (root / "bin" / "python").exists()):
         return False
     program = next(p for p in PROGRAMS.values() if p.environment == release.environment)
     found = version_in(root, program.distribution)
@@ -142,7 +147,7 @@ def find_python(supported: tuple[tuple[int, int], tuple[int, int]]) -> str | Non
 
 def _python_of_uv(release: Release, say: Say) -> str | None:
     """An interpreter outside PATH that uv knows of, or one that it downloads into the user's data directory."""
-    uv = _find_uv()
+    uv = find_uv()
     if uv is None:
         return None
     (oldest, newest), name = release.pythons, release.name
@@ -151,7 +156,7 @@ def _python_of_uv(release: Release, say: Say) -> str | None:
     answer = subprocess.run([*find, "--no-python-downloads"], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         say(f"{name}: no Python {wanted} on this machine; letting uv download one")
-        _run([uv, "python", "install", "--quiet", f"{newest[0]}.{newest[1]}"])
+        run([uv, "python", "install", "--quiet", f"{newest[0]}.{newest[1]}"])
         answer = subprocess.run(find, capture_output=True, text=True, check=False)
     return answer.stdout.strip() if answer.returncode == 0 else None
 
@@ -179,7 +184,7 @@ def _make(release: Release, root: Path, python: str, say: Say) -> str:
     wanted = ["--no-deps", "-r", lock]
     failures = []
     for commands in _ways(python, root, inside, wanted):
-        failure = next(filter(None, map(_run, commands)), "")
+        failure = next(filter(None, map(run, commands)), "")
         if not failure:
             break
         failures.append(failure)
@@ -193,7 +198,7 @@ def _make(release: Release, root: Path, python: str, say: Say) -> str:
 
 def _ways(python: str, root: Path, inside: str, wanted: list[str]) -> Iterator[list[list[str]]]:
     """Commands that make the environment: with uv if there is one, then with pip, which alone knows pip.conf."""
-    uv = _find_uv()
+    uv = find_uv()
     if uv:
         yield [
             [uv, "venv", "--quiet", "--allow-existing", "--no-python-downloads", "--python", python, str(root)],
@@ -202,7 +207,8 @@ def _ways(python: str, root: Path, inside: str, wanted: list[str]) -> Iterator[l
     yield [[python, "-m", "venv", str(root)], [inside, "-m", "pip", "install", "--quiet", *wanted]]
 
 
-def _run(command: list[str]) -> str:
+def run(command: list[str]) -> str:
+    """Run an installer; the end of what it said if it failed, else an empty text."""
     env = {"UV_HTTP_TIMEOUT": "180", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **os.environ}
     if any(Path(bundle).exists() for bundle in CERTIFICATES):
         # As pip does, trust the certificates of this machine, which may include those of a proxy.
@@ -220,13 +226,14 @@ def _run(command: list[str]) -> str:
     return f"`{' '.join(command)}` ended with {done.returncode}: {last}"
 
 
-def _find_uv() -> str | None:
+def find_uv() -> str | None:
+    """uv in this environment, else in PATH."""
     beside = Path(sys.prefix) / "bin" / "uv"
     return str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")
 
 
 @contextlib.contextmanager
-def _locked(directory: Path, say: Say) -> Iterator[None]:
+def locked(directory: Path, say: Say) -> Iterator[None]:
     """Only one installation in a tools directory at a time."""
     try:
         directory.mkdir(parents=True, exist_ok=True)

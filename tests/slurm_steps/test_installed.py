@@ -159,6 +159,29 @@ def test_without_containers(slurm: Cluster, at_home: Any, wheel: Path) -> None:
     assert "Successfully installed ai-dynamo-1.6.1" in (attempt / "logs/dynamo0.log").read_text()
 
 
+@pytest.mark.soak
+def test_fetched_programs(slurm: Cluster, at_home: Any) -> None:
+    """Services and Dynamo from a directory that nothing was ever started in."""
+    user = at_home(slurm)
+    user.write("look.sh", "echo '{\"answer\": 42}' > result.json\n")
+    release = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    machine = os.uname().machine
+    words = ["--arch", machine, "--directory", str(user.home / "tools"), "--python", f"{sys.base_prefix}/bin/{release}"]
+    done = user.srtctl("tools", "fetch", *words)
+    assert done.returncode == 0, done.stderr
+    text = RECIPE.format(
+        cluster=f"architecture: {machine}, tools: {{directory: {user.home}/tools}}", model="", frontend="count: 2",
+        wheel="", more="", resources="agg_nodes: 2, agg_workers: 2",
+    ).replace("dynamo: {install: true, wheel: }", "")  # fmt: skip
+    text = text.replace("bash look.sh", f"bash {user.home}/look.sh")
+    done = user.srtctl("apply", "-f", str(user.write("job.yaml", text)), "--wait", timeout_s=180)
+    allocation = user.sweep() / "allocations/0000"
+    assert done.returncode == 0, done.stdout + done.stderr + _texts(allocation / "attempt-0/logs")
+    plan = json.loads((allocation / "plan.json").read_text())
+    programs = {process["argv"][0] for process in plan["processes"]}
+    assert len(programs) == 4 and all(path.startswith(f"{user.home}/tools/{machine}/") for path in programs)
+
+
 def _lines(log: Path) -> list[str]:
     return [line for line in log.read_text().splitlines() if not line.startswith("srun: ")]
 

@@ -131,7 +131,7 @@ esac
 """
     )
     uv.chmod(0o755)
-    monkeypatch.setattr(installer, "_find_uv", lambda: str(uv))
+    monkeypatch.setattr(installer, "find_uv", lambda: str(uv))
     said: list[str] = []
     (release,) = installer.RELEASES["client"]
     assert installer._python_of_uv(release, said.append) == "/got/python3.13"
