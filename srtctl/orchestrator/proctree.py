@@ -106,7 +106,7 @@ def kill_descendants(spare: int | None = None, within_s: float = 5.0) -> tuple[l
         processes = table()
         left = [p for p in descendants(os.getpid(), processes) if p != spare and processes[p].state != "Z"]
         if not left or time.monotonic() > deadline:
-            return ended, left
+            return ended + reap(), left  # the last ones may have ended after the look above
         for pid in left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
