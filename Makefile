@@ -8,9 +8,11 @@ LOCKS := $(wildcard srtctl/assets/locks/*.txt)
 JOBS ?= logical
 TESTS ?= tests
 SLURM ?= outputs/.slurm
+ENGINE_ENV ?= $(VENV)/tools/sglang-0.5.23-cpu
+ENGINE ?= engine
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types contracts docs format install tools clean slurm-up slurm-down
+.PHONY: help demo test test-engine soak bench lint types contracts docs format install tools clean slurm-up slurm-down
 
 help:
 	@echo "make demo       start a disaggregated job on this machine, measure it, show the results"
@@ -18,6 +20,8 @@ help:
 	@echo "make lint types contracts docs      the other checks of .ci/run"
 	@echo "make format     put sources into the form that lint wants"
 	@echo "make soak       the long tests"
+	@echo "make test-engine     tests with the real SGLang, which runs without a GPU (3.5 GB, an hour of two cores);"
+	@echo "                     ENGINE='here and dynamo-pd' runs some of them, as pytest -k does"
 	@echo "make bench      time the commands and the stack"
 	@echo "make slurm-up   start a Slurm cluster of 4 nodes on this machine to try srtctl on (root); make slurm-down ends it"
 	@echo "make clean      remove .venv and everything generated"
@@ -58,6 +62,10 @@ contracts: install
 docs: install
 	$(BIN)/python docs/generate_reference.py --check
 	$(BIN)/mkdocs build --strict --quiet
+
+test-engine: tools
+	tests/engine/install $(abspath $(ENGINE_ENV))
+	ENGINE_ENV=$(abspath $(ENGINE_ENV)) $(BIN)/python -m pytest -m engine -k '$(ENGINE)' -s tests/engine
 
 soak: tools $(STAMPS)/tools-old
 	$(BIN)/python -m pytest -m soak --timeout 1800 $(TESTS)

@@ -36,11 +36,12 @@ class FrontendPlace:
 
 @dataclass(frozen=True)
 class FrontendCommand:
-    """How one frontend is started (tokens allowed everywhere)."""
+    """How one frontend is started (tokens allowed everywhere), and the signal that ends it."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     probe: Probe | None = None
+    stop_signal: str = "TERM"
 
 
 class Frontend(Protocol):

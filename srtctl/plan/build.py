@@ -234,7 +234,7 @@ def _add_frontends(draft: _Draft) -> tuple[str, ...]:
         env = environment.merge(ours, job.cluster.environment, job.environment, job.frontend.env)
         draft.processes.append(
             Process(name, "frontend", slot, command.argv, env=env, needs=draft.needs, probe=command.probe,
-                    ready_timeout_s=draft.ready_s)
+                    ready_timeout_s=draft.ready_s, stop_signal=command.stop_signal)
         )  # fmt: skip
         addresses.append(address(slot, f"{name}/http"))
     if topology.nginx is not None:

@@ -1,0 +1,93 @@
+"""Jobs whose workers are the real SGLang, small enough for two cores and no GPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# The same place for everyone who wants the real engine; `make test-engine` makes it.
+ENVIRONMENT = Path(os.environ.get("ENGINE_ENV") or ROOT / ".venv/tools/sglang-0.5.23-cpu")
+
+READY_S = 600  # two engines at once import for a minute on two idle cores; this machine may not be idle
+MEASUREMENTS = [1, 2]  # concurrencies; twice as many requests each
+PROMPT_TOKENS, ANSWER_TOKENS = 32, 8
+
+JOB = """
+name: {name}
+cluster:
+  name: {name}
+  executor: {executor}
+  gpus_per_node: 8
+  simulated_gpus: {simulated}
+  nodes_share_host: {simulated}
+  tools: {{sglang_python: {python}}}
+model: {{name: tiny, path: {model}}}
+resources: {resources}
+backend:
+  type: sglang
+  version: 0.5.23
+  sglang_config:
+    common:
+      device: cpu
+      attention-backend: torch_native
+      sampling-backend: pytorch
+      disable-overlap-schedule: true
+      mem-fraction-static: 0.1
+      max-total-tokens: 4096
+      context-length: 2048
+      max-running-requests: 8
+    prefill: {{disaggregation-transfer-backend: mooncake}}
+    decode:
+      disaggregation-transfer-backend: mooncake
+      disaggregation-decode-retraction-backup: cpu_tensor   # the default keeps pages in memory that CUDA has pinned
+frontend: {{type: {frontend}, count: {frontends}}}
+environment:
+  SGLANG_USE_CPU_ENGINE: "1"
+  SGLANG_CPU_OMP_THREADS_BIND: "0-1"
+  OMP_NUM_THREADS: "1"
+  MC_FORCE_TCP: "1"
+health_check: {{max_attempts: {ready_s}, interval_seconds: 1}}
+benchmark:
+  type: sa-bench
+  isl: {isl}
+  osl: {osl}
+  concurrencies: {concurrencies}
+  num_prompts_mult: 2
+  num_warmup_mult: 0
+  random_range_ratio: 1
+"""
+
+AGGREGATED = "{agg_nodes: 1, agg_workers: 1, gpus_per_agg: 1}"
+PAIR = """{prefill_nodes: 1, prefill_workers: 1, gpus_per_prefill: 1,
+            decode_nodes: %d, decode_workers: 1, gpus_per_decode: 1}"""
+
+
+def job(model: Path, frontend: str, shape: str, *, slurm: bool = False) -> str:
+    """A recipe.
+
+    Args:
+        frontend: `dynamo` (two of them, behind nginx) or `sglang-router` (one).
+        shape: `pd` or `agg`; a pair has a node for each worker on a cluster, and shares one here.
+    """
+    return JOB.format(
+        name=f"{frontend}-{shape}",
+        executor="slurm" if slurm else "local",
+        simulated="false" if slurm else "true",
+        python=ENVIRONMENT / "bin/python",
+        model=model,
+        resources=AGGREGATED if shape == "agg" else PAIR % int(slurm),
+        frontend=frontend,
+        frontends=2 if frontend == "dynamo" else 1,
+        ready_s=READY_S,
+        isl=PROMPT_TOKENS,
+        osl=ANSWER_TOKENS,
+        concurrencies=MEASUREMENTS,
+    )
+
+
+def servers(frontend: str, shape: str) -> set[str]:
+    """Names of all processes that such a job has, the client aside."""
+    workers = {"aggregated0"} if shape == "agg" else {"prefill0", "decode0"}
+    dynamo = {"etcd", "nats", "nginx", "frontend0", "frontend1"}
+    return workers | (dynamo if frontend == "dynamo" else {"frontend0"})

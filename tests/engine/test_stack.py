@@ -1,0 +1,65 @@
+"""srtctl runs the real SGLang: started, found ready, measured, stopped in order, with nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import EngineUser
+from .stack import ANSWER_TOKENS, MEASUREMENTS, READY_S, job, servers
+
+pytestmark = pytest.mark.timeout(READY_S + 300)
+
+
+def run(user: EngineUser, recipe: str) -> dict[str, Any]:
+    """Apply a recipe to its end; its status."""
+    done = user.srtctl("apply", "-f", str(user.write("job.yaml", recipe)), "--wait", timeout_s=READY_S + 240)
+    log = user.sweep() / "allocations/0000/orchestrator.log"
+    assert done.returncode == 0, done.stdout + done.stderr + log.read_text()[-5000:]
+    return user.status()
+
+
+def check_measured(user: EngineUser, frontend: str, shape: str) -> None:
+    """Valid rows for every concurrency, from answers of the length that was asked for."""
+    rows = user.json("results")["rows"]
+    assert [row["concurrency"] for row in rows] == MEASUREMENTS
+    assert all(row["valid"] and row["requests_failed"] == 0 for row in rows), rows
+    assert [row["requests_completed"] for row in rows] == [2 * each for each in MEASUREMENTS]
+    assert all(row["osl_mean"] == ANSWER_TOKENS for row in rows)
+    assert all(row["gpus"] == (1 if shape == "agg" else 2) for row in rows)
+
+
+def check_stopped(status: dict[str, Any], frontend: str, shape: str) -> None:
+    """Every process was there, and ended because it was asked to, in time."""
+    assert (status["phase"], status["outcome"], status["root_cause"]) == ("done", "ok", None)
+    processes = {one["name"]: one for one in status["processes"] if one["role"] != "client"}
+    assert set(processes) == servers(frontend, shape)
+    assert all(one["state"] == "EXITED" and one["exit_code"] is not None for one in processes.values()), processes
+    workers = [one for name, one in processes.items() if name in ("aggregated0", "prefill0", "decode0")]
+    print(json.dumps({"timings": status["timings"], "warnings": status["warnings"],
+                      "ready_s": {one["name"]: one["ready_at"] - one["started_at"] for one in workers}}))  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ["pd", "agg"])
+@pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
+def test_here(here: EngineUser, model: Path, frontend: str, shape: str) -> None:
+    status = run(here, job(model, frontend, shape))
+    check_measured(here, frontend, shape)
+    check_stopped(status, frontend, shape)
+    expected = {"prefill": 0, "decode": 1} if shape == "agg" else {"prefill": 1, "decode": 1}
+    assert status["ready"]["seen"] == expected
+    here.assert_nothing_left()
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
+def test_on_two_nodes(at_slurm: EngineUser, model: Path, frontend: str) -> None:
+    status = run(at_slurm, job(model, frontend, "pd", slurm=True))
+    check_measured(at_slurm, frontend, "pd")
+    check_stopped(status, frontend, "pd")
+    hosts = {one["name"]: one["host"] for one in status["processes"]}
+    assert hosts["prefill0"] != hosts["decode0"]
+    at_slurm.assert_nothing_left()
