@@ -3,7 +3,7 @@
     outputs/<name>/<YYYYmmdd-HHMMSS>-<id>/
       sweep.json                    the manifest: intent and ids, never state
       points/0000/                  config.yaml  steps.json  warnings.json  .hydra/overrides.yaml
-                  attempt-0/        result.json  measurements/<name>/
+                  attempt-0/        result.json  measurements/<name>/  profiles/<worker>/
       allocations/0000/             plan.json  batch.sh  orchestrator.pyz  rendered/<file>  submit/
                        attempt-0/   status.json  events.jsonl  logs/<process>.log  environment.json  bound files
 
@@ -73,9 +73,14 @@ class PointAttemptDir:
         self.path = path
         self.result = path / "result.json"
         self.measurements = path / "measurements"
+        self.profiles = path / "profiles"
 
     def measurement(self, name: str) -> Path:
         return self.measurements / name
+
+    def profile(self, worker: str, measurement: str = "") -> Path:
+        """Where what a profiler has recorded of a worker lies; by steps each measurement has its own directory."""
+        return self.profiles / worker / measurement
 
 
 class PointDir:

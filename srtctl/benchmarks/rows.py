@@ -104,4 +104,5 @@ def mode_text(plan: Plan) -> str:
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:
-    return {"model": plan.model, "backend": plan.backend, "frontend": plan.frontend, **plan.provenance}
+    known = {"model": plan.model, "backend": plan.backend, "frontend": plan.frontend, **plan.provenance}
+    return known if plan.profiler.type == "none" else {**known, "profiler": plan.profiler.type}

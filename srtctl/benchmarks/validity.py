@@ -108,6 +108,13 @@ def _long_enough(row: Mapping[str, Any]) -> Verdict:
     return _verdict("V6", rule, duration >= DURATION_S, f"{duration:.1f} s")
 
 
+def _profiled(row: Mapping[str, Any]) -> Verdict:
+    rule = "no profiler was running"
+    profiler = (row.get("provenance") or {}).get("profiler")
+    evidence = f"{profiler} was recording: compare with nothing else" if profiler else "none was configured"
+    return _verdict("V19", rule, not profiler, evidence)
+
+
 def _census(census: Mapping[str, bool] | None) -> Verdict:
     rule = "all workers registered at every frontend, at the start and at the end"
     if not census:
@@ -125,4 +132,5 @@ _RULES: tuple[Callable[[Mapping[str, Any]], Verdict], ...] = (
     _enough,
     _enough_for_p99,
     _long_enough,
+    _profiled,
 )

@@ -142,7 +142,7 @@ class Bound:
         return found
 
     def _make_table(self) -> None:
-        table = {"allocation": str(self.allocation)}
+        table = {"allocation": str(self.allocation), "attempt": str(self.attempt)}
         for slot, node in self.nodes.items():
             table[f"host:slot{slot}"] = node.address
             table[f"iface:slot{slot}"] = node.iface

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +11,18 @@ from srtctl import rundir
 from srtctl.benchmarks import BENCHMARKS
 from srtctl.benchmarks.measurement import STEP_RECORD
 from srtctl.benchmarks.rows import complete_rows
-from srtctl.orchestrator import gate, probes, progress
+from srtctl.orchestrator import gate, progress
 from srtctl.orchestrator import report as reporting
+from srtctl.orchestrator.between import between_points
 from srtctl.orchestrator.bind import next_attempt
 from srtctl.orchestrator.context import CLIENT, Context
 from srtctl.orchestrator.failures import RunOver, how_to_get
+from srtctl.orchestrator.recording import Recorder
 from srtctl.orchestrator.state import Managed, State
 from srtctl.plan.model import PointSteps, Process, Step
 
 CLIENT_STOP_S = 2.0
 SCRAPE_INTERVAL_S = 1.0
-FLUSH_TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -52,6 +52,7 @@ class Measurer:
         self._supervisor = context.supervisor
         self._report = context.report
         self._clock = context.clock
+        self._recorder = Recorder(context)
 
     def run(self) -> None:
         """Measure every point that has no result yet.
@@ -65,7 +66,7 @@ class Measurer:
             if point.record["state"] != "pending":
                 continue
             if not first:
-                self._between(point)
+                between_points(self._context, point.warnings)
             first = False
             self._point(point)
 
@@ -75,6 +76,7 @@ class Measurer:
         point.started_at = self._clock.wall()
         point.record.update(state="running", of=len(point.steps.steps))
         self._context.bound.point_files(point.steps, point.attempt.path)
+        self._recorder.follow(point.attempt)
         self._report.event("point_started", point=point.record["dir"])
         try:
             for index, step in enumerate(point.steps.steps):
@@ -107,16 +109,29 @@ class Measurer:
         self._report.say(f"{point.record['dir']}: {state}" + (f" ({reasons[0]})" if reasons else ""))
         self._report.flush(force=True)
 
+    def collect_profiles(self) -> None:
+        """After the servers have ended: what their profilers left goes to the points; one that lacks its own failed."""
+        missing = self._recorder.collect()
+        for point in self._points:
+            texts = missing.get(point.attempt.path, []) if point.attempt else []
+            if texts and point.attempt and point.record["state"] in ("ok", "invalid"):
+                result = {**rundir.read_json(point.attempt.result), "state": "failed", "reason": "; ".join(texts)}
+                rundir.write_json(point.attempt.result, result)
+                point.record.update(state="failed", reason=result["reason"])
+
     def _step(self, point: Point, step: Step) -> None:
+        assert point.attempt is not None
+        profile = (point.attempt, step.name, point.steps.windows)
         if step.hold:
+            point.faults += self._recorder.start(*profile)
             self._hold()
             return
-        assert point.attempt is not None
         directory = point.attempt.measurement(step.name)
         directory.mkdir(parents=True)
         bound = self._context.bound.step(step, point.attempt.path)
         self._report.event("measurement_started", point=point.record["dir"], measurement=step.name)
         point.record.update(expected_requests=step.expected_requests, done_requests=None, rate_per_s=None)
+        faults = self._recorder.start(*profile)
         try:
             fault = self._client(point, bound, directory)
         finally:
@@ -125,11 +140,17 @@ class Measurer:
         fault = fault or self._read(point, step, directory)
         if fault or _any_invalid(point.rows[before:]):
             self._supervisor.settle()  # the end of a server, or of the run, would explain it
-        if fault:
-            point.faults.append(f"{step.name}: {fault}")
-            self._report.say(f"{step.name} failed: {fault}")
+        faults += self._recorder.stop(*profile)
+        faults = [fault, *faults] if fault else faults
+        for text in faults:
+            point.faults.append(f"{step.name}: {text}")
+            self._report.say(f"{step.name} failed: {text}")
         self._report.event(
-            "measurement_done", point=point.record["dir"], measurement=step.name, ok=not fault, reason=fault or None
+            "measurement_done",
+            point=point.record["dir"],
+            measurement=step.name,
+            ok=not faults,
+            reason="; ".join(faults) or None,
         )
 
     def _client(self, point: Point, step: Step, directory: Path) -> str:
@@ -233,43 +254,6 @@ class Measurer:
         self._report.event("holding", endpoint=endpoint)
         self._report.flush(force=True)
         self._supervisor.wait(lambda: False)
-
-    def _between(self, point: Point) -> None:
-        """Drain, empty the workers' caches, and see that all workers are still there."""
-        context = self._context
-        frontends = context.frontends()
-        deadline = self._clock.now() + context.plan.budgets.drain_s
-        while True:
-            counters = context.ask("drain", lambda: progress.scrape(frontends), 2.0 + len(frontends))
-            if counters is None or not counters.in_flight:
-                break
-            if self._clock.now() > deadline:
-                point.warnings.append(f"{counters.in_flight:g} requests were still in flight when it began")
-                break
-            self._supervisor.wait(lambda: False, self._clock.now() + 0.1)
-        paths = context.plan.flush_paths
-        wrong = context.ask(
-            "flush", lambda: _flush(frontends, paths), FLUSH_TIMEOUT_S * (1 + len(paths) * len(frontends))
-        )
-        if wrong is None or wrong:
-            point.warnings.append(f"the workers' caches were not emptied before it: {wrong or 'no answer in time'}")
-        self._report.event("between_points", flush=wrong or "ok")
-        gate.take_census(context, self._clock.now() + max(1.0, context.plan.budgets.drain_s))
-
-
-def _flush(frontends: tuple[str, ...], paths: tuple[str, ...]) -> str:
-    """POST every path to every frontend; empty if all went well."""
-    if not paths:
-        return "the frontends offer no way to do it"
-    for path in paths:
-        for frontend in frontends:
-            try:
-                status, body = probes.request(frontend, "POST", path, FLUSH_TIMEOUT_S, b"")
-            except (OSError, http.client.HTTPException) as error:
-                return f"{path}: {probes.describe(error)}"
-            if status >= 300:
-                return f"{path}: HTTP {status} {body[:200].decode(errors='replace')}"
-    return ""
 
 
 def _client_fault(client: Managed, step: Step, log: Path) -> str:

@@ -109,15 +109,17 @@ def _serve(context: Context, machines: Machines, points: list[Point], outcome: O
         report.warn(f"pass_environment: {name} is not set here")
     starter.listen(context.inbox)
     report.timing("bind_s", clock.wall() - report.data["started_at"])
-    checks = VersionChecks(supervisor)
+    checks, measurer = VersionChecks(supervisor), Measurer(context, points)
     try:
         with _guard(outcome, report):
             gate.bring_up(context, checks)
-            Measurer(context, points).run()
+            measurer.run()
             supervisor.settle(only_failures=True)
     finally:
         prober.cancel_all()
         _stop(context)
+        with _guard(outcome, report):
+            measurer.collect_profiles()
         _write_environment(context, checks, machines.describe())
 
 

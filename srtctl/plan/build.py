@@ -29,6 +29,7 @@ from srtctl.plan.model import (
 )
 from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, host_token, port_token
 from srtctl.plan.preparation import container_of, nginx_image, programs_inside, with_preparation
+from srtctl.plan.profiling import profiler, windows, with_profiler, with_time_for_reports
 from srtctl.plan.programs import Programs
 from srtctl.plan.topology import Topology, place
 from srtctl.plan.versions import with_version_checks
@@ -89,6 +90,7 @@ def build_plan(
     draft = _draft(job, topology, programs, setup_script_text)
     frontends = _add_frontends(draft)
     processes = with_preparation(job, draft.processes, topology.client, programs)
+    processes = [with_profiler(job, with_version_checks(job, one, programs), programs) for one in processes]
     return Plan(
         name=job.name,
         deployment_id=deployment_id,
@@ -97,14 +99,14 @@ def build_plan(
         model=str(job.model.served_name),
         slots=topology.slots,
         workers=topology.workers,
-        processes=tuple(with_version_checks(job, process, programs) for process in processes),
+        processes=tuple(processes),
         ports=tuple(draft.ports.requests),
         census=Census(draft.frontend.type, frontends, _expected(draft), str(job.model.served_name)),
         endpoint=address(topology.head, _public_port(topology)),
         public_port=_public_port(topology),
         files=tuple(draft.files),
         container=container_of(job, model_path, CONTAINER_MODEL),
-        budgets=Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(job)),
+        budgets=with_time_for_reports(job, Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(job))),
         flush_paths=draft.frontend.flush_paths,
         pass_environment=tuple(job.pass_environment),
         denominators=_gpu_counts(topology.workers),
@@ -113,6 +115,7 @@ def build_plan(
         executor=job.cluster.executor,
         network_interface=job.cluster.network_interface,
         srun_options={**job.cluster.srun_options, **job.srun_options},
+        profiler=profiler(job, topology.workers, draft.processes, draft.ports.requests),
     )
 
 
@@ -147,7 +150,7 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
         programs=programs_inside(job, programs),
         config_id=config_id,
     )
-    return BENCHMARKS[job.benchmark.type].steps(job.benchmark, context)
+    return replace(BENCHMARKS[job.benchmark.type].steps(job.benchmark, context), windows=windows(job))
 
 
 def served_name(job: JobConfig) -> str:

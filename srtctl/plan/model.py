@@ -11,6 +11,9 @@ from typing import Any
 
 from srtctl.plan.surroundings import Budgets as Budgets
 from srtctl.plan.surroundings import Container as Container
+from srtctl.plan.surroundings import Profiler as Profiler
+from srtctl.plan.surroundings import ProfilerTarget as ProfilerTarget
+from srtctl.plan.surroundings import Window as Window
 
 SCHEMA_VERSION = 1
 
@@ -118,6 +121,7 @@ class Process:
         ready_timeout_s: From its start to ready; beyond it the run fails.
         stop_signal: Sent for an ordered stop.
         stop_wait_s: How long it gets before SIGKILL, within the shared deadline of the whole stop.
+        stop_all: The signal goes to all that it has started, too (under Slurm it always does): it is only a wrapper.
         must_live: Its end, unasked, ends the run.
         restart: `never`; reserved for fault-tolerance runs.
         outputs: Files a task must have made, relative to its working directory.
@@ -142,6 +146,7 @@ class Process:
     ready_timeout_s: float = 1800.0
     stop_signal: str = "TERM"
     stop_wait_s: float = 10.0
+    stop_all: bool = False
     must_live: bool = True
     restart: str = "never"
     outputs: tuple[str, ...] = ()
@@ -223,6 +228,7 @@ class Plan:
     executor: str = "local"
     network_interface: str | None = None
     srun_options: Mapping[str, Any] = field(default_factory=dict)
+    profiler: Profiler = Profiler()
     schema_version: int = SCHEMA_VERSION
 
     def process(self, name: str) -> Process:
@@ -268,11 +274,16 @@ class Step:
 
 @dataclass(frozen=True)
 class PointSteps:
-    """The workload of one point; written as `points/NNNN/steps.json`."""
+    """The workload of one point; written as `points/NNNN/steps.json`.
+
+    Attributes:
+        windows: Worker role -> steps that the plan's profiler records in every measurement.
+    """
 
     config_id: str
     benchmark: str
     steps: tuple[Step, ...]
     files: tuple[RenderedFile, ...] = ()
     unset_env: tuple[str, ...] = ()
+    windows: Mapping[str, Window] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION

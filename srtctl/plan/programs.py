@@ -11,7 +11,7 @@ from srtctl.errors import SrtctlError
 if TYPE_CHECKING:
     from srtctl.schema import JobConfig
 
-NAMES = ("etcd", "nats_server", "nginx", "dynamo_python", "sglang_python", "aiperf")
+NAMES = ("etcd", "nats_server", "nginx", "dynamo_python", "sglang_python", "aiperf", "nsys")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ def needed(job: JobConfig) -> tuple[str, ...]:
         names.append("nginx")
     if not inside:
         names += _engine_programs(job, dynamo)
+        names += ["nsys"] if job.profiling.type.startswith("nsys") else []
     if getattr(job.benchmark, "client", None) == "aiperf" and job.benchmark.type == "sa-bench":
         names.append("aiperf")
     return tuple(names)

@@ -1,8 +1,10 @@
-"""What surrounds the processes of a plan: the container they run in, and the deadlines they have."""
+"""What surrounds the processes of a plan: their container, their deadlines, and the profiler that watches them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 SLURM_EARLY_S = 60.0  # Slurm may send a warning so much earlier than it was asked to
 
@@ -72,3 +74,61 @@ class Budgets:
             return self.early_warning_s
         latest = min(self.early_warning_s, limit_s / 2 - SLURM_EARLY_S)
         return latest if latest >= 1 else None
+
+
+@dataclass(frozen=True)
+class ProfilerTarget:
+    """A worker whose engine starts and stops a recording when it is asked to over HTTP.
+
+    Attributes:
+        worker: Its name; `process` is its leader's, which passes the word on to all ranks.
+        address: `host:port` (tokens).
+        start_paths: Where releases listen for the start, tried in this order until one is known there.
+        stop_paths: Likewise for the stop.
+    """
+
+    worker: str
+    role: str
+    process: str
+    address: str
+    start_paths: tuple[str, ...]
+    stop_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Profiler:
+    """What records the workers of a plan. Which of their steps it records is said by each point's `Window`s.
+
+    Attributes:
+        type: `none`, `torch`, `nsys` (both by engine steps), or `nsys-time` (by the clock, from the worker's start).
+        targets: The workers, for the former two.
+        outputs: Worker -> directories of its ranks where nsys writes (tokens).
+        activities: What the engine is asked to record.
+        delay_s: For `nsys-time`, from the start of the process on.
+        duration_s: Likewise, the length.
+    """
+
+    type: str = "none"
+    targets: tuple[ProfilerTarget, ...] = ()
+    outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    activities: tuple[str, ...] = ()
+    delay_s: float = 0.0
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Steps of an engine to record, counted from its start.
+
+    Attributes:
+        start_step: First one; 0 for the next that the engine makes.
+        num_steps: How many; None for all until the end of the measurement.
+    """
+
+    start_step: int = 0
+    num_steps: int | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Its part of the request that starts a recording. An engine takes a start step of 0 for none at all."""
+        asked = {"start_step": self.start_step or None, "num_steps": self.num_steps}
+        return {name: value for name, value in asked.items() if value is not None}

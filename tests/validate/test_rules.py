@@ -66,7 +66,7 @@ ROWS: dict[str, Row] = {
         SGLANG, {"profiling": {"type": "torch", "prefill": {"start_step": 1, "stop_step": 2}}},
         {("profiling-phase", ERROR, "profiling.decode")}),
     "phase of another mode": (
-        AGGREGATED, {"profiling": {"type": "nsys", "aggregated": {"start_step": 1}, "decode": {"start_step": 1}}},
+        AGGREGATED, {"profiling": {"type": "nsys", "aggregated": {"stop_step": 3}, "decode": {"start_step": 1}}},
         {("profiling-phase", ERROR, "profiling.decode")}),
     "stops before it starts": (
         AGGREGATED, {"profiling": {"type": "torch", "aggregated": {"start_step": 5, "stop_step": 5}}},
@@ -77,6 +77,29 @@ ROWS: dict[str, Row] = {
     "phases for nothing": (
         AGGREGATED, {"profiling": {"type": "none", "aggregated": {"start_step": 5}}},
         {("profiling-phase", WARNING, "profiling.aggregated")}),
+    "stops where recording begins": (
+        AGGREGATED, {"profiling": {"type": "torch", "aggregated": {"stop_step": 0}}},
+        {("profiling-phase", ERROR, "profiling.aggregated.stop_step")}),
+    "records to the end": (
+        AGGREGATED, {"profiling": {"type": "torch", "aggregated": {"start_step": 5}}},
+        {("profiling-phase", WARNING, "profiling.aggregated.stop_step")}),
+    "records without an end": (
+        AGGREGATED, {"benchmark": {"type": "manual"}, "profiling": {"type": "torch", "aggregated": {"start_step": 5}}},
+        {("profiling-phase", ERROR, "profiling.aggregated.stop_step")}),
+    "steps by the clock": (
+        AGGREGATED, {"profiling": {"type": "nsys-time", "delay_secs": 3, "duration_secs": 4,
+                                   "aggregated": {"stop_step": 5}}},
+        {("profiling-phase", WARNING, "profiling.aggregated")}),
+    "no time at all": (
+        AGGREGATED, {"profiling": {"type": "nsys-time", "delay_secs": 3, "duration_secs": 0}},
+        {("profiling-window", ERROR, "profiling.duration_secs")}),
+    "arguments that undo ours": (
+        AGGREGATED, {"profiling": {"type": "nsys", "aggregated": {"stop_step": 5},
+                                   "extra_nsys_args": ["--sample=none", "-o", "/tmp/x"]}},
+        {("profiling-nsys", ERROR, "profiling.extra_nsys_args")}),
+    "arguments for no nsys": (
+        AGGREGATED, {"profiling": {"type": "torch", "aggregated": {"stop_step": 5}, "extra_nsys_args": ["--x"]}},
+        {("profiling-nsys", WARNING, "profiling.extra_nsys_args")}),
     "nothing to record": (
         MOCKER, {"profiling": {"type": "nsys-time", "delay_secs": 1, "duration_secs": 1}},
         {("profiling-backend", ERROR, "profiling.type")}),

@@ -1,0 +1,107 @@
+"""How a profiler is put around workers and where it is told to record: the wrapper is the deployment's, the steps the
+workload's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from srtctl.plan.model import ROLES, Budgets, PortRequest, Process, Profiler, ProfilerTarget, Window, Worker
+from srtctl.plan.ports import address
+from srtctl.plan.programs import Programs
+from srtctl.schema import JobConfig
+
+BY_STEPS = ("torch", "nsys")
+REPORT_WAIT_S = 120.0  # nsys writes its report after its program has ended: gigabytes for a large engine
+DIRECTORY = "@attempt@/profiles"
+
+# What an engine is asked to record: kernels and the host with torch; with nsys only the marks of its capture range.
+ACTIVITIES = {"torch": ("CPU", "GPU"), "nsys": ("CUDA_PROFILER",)}
+
+# Dynamo's workers listen on their system port, plain servers on their own. Releases of Dynamo before 1.0 have the
+# shorter path.
+_PREFIXES = {"system": ("/engine/control", "/engine"), "http": ("",)}
+
+
+def nsys_argv(job: JobConfig, program: str, process: str) -> tuple[str, ...]:
+    """What stands before the command of a process that nsys records.
+
+    By steps there are several reports, one for each range, and the recorder stays. By the clock there is one, at whose
+    end nsys would send the worker SIGTERM if it weren't told not to.
+    """
+    profiling = job.profiling
+    argv = [program, "profile", "--trace=cuda,nvtx", "--cuda-graph-trace=node", "--force-overwrite=true"]
+    # Dynamo's workers start their engine by fork and exec.
+    argv += ["--trace-fork-before-exec=true"] if job.frontend.type == "dynamo" else []
+    if profiling.type == "nsys":
+        argv += ["--capture-range=cudaProfilerApi", "--capture-range-end=repeat"]
+    else:
+        argv += [f"--delay={profiling.delay_secs or 0:g}", f"--duration={profiling.duration_secs or 0:g}"]
+        argv += ["--kill=none", "--wait=primary"]
+    return (*argv, *profiling.extra_nsys_args, f"--output={DIRECTORY}/{process}/{process}")
+
+
+def with_profiler(job: JobConfig, process: Process, programs: Programs) -> Process:
+    """A worker's process with the profiler around it."""
+    if job.profiling.type == "none" or not process.worker:
+        return process
+    if job.profiling.type == "torch":
+        # Where a recording goes that somebody starts by hand; ours name their own directory.
+        own = {"SGLANG_TORCH_PROFILER_DIR": f"{DIRECTORY}/{process.name}"}
+        return replace(process, env={**own, **process.env})
+    inside = job.cluster.container_runtime != "none"
+    program = job.cluster.tools.nsys or ("nsys" if inside else programs.path("nsys"))
+    wrapper = nsys_argv(job, program, process.name)
+    wait_s = process.stop_wait_s + REPORT_WAIT_S
+    return replace(process, argv=(*wrapper, *process.argv), stop_wait_s=wait_s, stop_all=True)
+
+
+def profiler(
+    job: JobConfig, workers: Iterable[Worker], processes: Iterable[Process], ports: Iterable[PortRequest]
+) -> Profiler:
+    """What records the workers of a deployment."""
+    kind = job.profiling.type
+    if kind == "none":
+        return Profiler()
+    named = {request.name for request in ports}
+    targets = tuple(_target(worker, named) for worker in workers) if kind in BY_STEPS else ()
+    outputs: dict[str, tuple[str, ...]] = {}
+    for process in processes if kind != "torch" else ():
+        if process.worker:
+            outputs[process.worker] = (*outputs.get(process.worker, ()), f"{DIRECTORY}/{process.name}")
+    return Profiler(
+        type=kind,
+        targets=targets,
+        outputs=outputs,
+        activities=ACTIVITIES.get(kind, ()),
+        delay_s=float(job.profiling.delay_secs or 0),
+        duration_s=float(job.profiling.duration_secs or 0),
+    )
+
+
+def _target(worker: Worker, ports: set[str]) -> ProfilerTarget:
+    purpose = "system" if f"{worker.name}/system" in ports else "http"
+    start, stop = ([f"{prefix}/{verb}_profile" for prefix in _PREFIXES[purpose]] for verb in ("start", "stop"))
+    where = address(worker.ranks[0].slot, f"{worker.name}/{purpose}")
+    return ProfilerTarget(worker.name, worker.role, worker.name, where, tuple(start), tuple(stop))
+
+
+def windows(job: JobConfig) -> Mapping[str, Window]:
+    """Role -> steps to record: a point's part."""
+    if job.profiling.type not in BY_STEPS:
+        return {}
+    found = {}
+    for role in ROLES:
+        phase = getattr(job.profiling, role)
+        if phase is not None:
+            start = phase.start_step or 0
+            found[role] = Window(start, None if phase.stop_step is None else phase.stop_step - start)
+    return found
+
+
+def with_time_for_reports(job: JobConfig, budgets: Budgets) -> Budgets:
+    """Deadlines that leave nsys the time to write."""
+    if not job.profiling.type.startswith("nsys"):
+        return budgets
+    more = {"stop_s": budgets.stop_s + REPORT_WAIT_S, "early_warning_s": budgets.early_warning_s + REPORT_WAIT_S}
+    return replace(budgets, **more)
