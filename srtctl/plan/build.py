@@ -89,8 +89,6 @@ def build_plan(
     topology = place(job)
     draft = _draft(job, topology, programs, setup_script_text)
     frontends = _add_frontends(draft)
-    processes = with_preparation(job, draft.processes, topology.client, programs)
-    processes = [with_profiler(job, with_version_checks(job, one, programs), programs) for one in processes]
     return Plan(
         name=job.name,
         deployment_id=deployment_id,
@@ -99,7 +97,7 @@ def build_plan(
         model=str(job.model.served_name),
         slots=topology.slots,
         workers=topology.workers,
-        processes=tuple(processes),
+        processes=_prepared(draft),
         ports=tuple(draft.ports.requests),
         census=Census(draft.frontend.type, frontends, _expected(draft), str(job.model.served_name)),
         endpoint=address(topology.head, _public_port(topology)),
@@ -130,6 +128,13 @@ def _draft(job: JobConfig, topology: Topology, programs: Programs, setup_script_
     _add_services(draft)
     _add_workers(draft)
     return draft
+
+
+def _prepared(draft: _Draft) -> tuple[Process, ...]:
+    """All processes with what belongs around them."""
+    job, programs = draft.job, draft.programs
+    processes = with_preparation(job, draft.processes, draft.topology.client, programs)
+    return tuple(with_profiler(job, with_version_checks(job, one, programs), programs) for one in processes)
 
 
 def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, *, tokenizer_path: str) -> PointSteps:
