@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from srtctl.errors import SrtctlError
 from srtctl.rundir import SweepDir, write_text
 
 
@@ -25,10 +24,8 @@ def open_intents(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def reconcile(
-    sweep: SweepDir, manifest: Mapping[str, Any], queue: Iterable[tuple[str, str]] | None = None
-) -> dict[int, str]:
-    """The ids of jobs that the manifest does not know; asks Slurm only if there may be one.
+def reconcile(sweep: SweepDir, manifest: Mapping[str, Any], queue: Iterable[tuple[str, str]]) -> dict[int, str]:
+    """The ids of jobs that the manifest does not know.
 
     What the queue tells is kept as the allocation's file `job_id`, which the job itself would write: the manifest
     belongs to the command that submits, and to no other.
@@ -36,7 +33,7 @@ def reconcile(
     Args:
         sweep: The sweep.
         manifest: Its manifest.
-        queue: (job id, working directory) of all of the user's jobs; None to ask for it where needed.
+        queue: (job id, working directory) of all of the user's jobs, those included that ended a moment ago.
 
     Returns:
         Allocation index -> job id. An open intent that is not in it has no job that Slurm knows; within half a minute
@@ -51,13 +48,12 @@ def reconcile(
             found[index] = own
         elif record.get("executor") == "slurm":
             unknown[_key(sweep.allocation(index).path)] = index
-    if unknown:
-        for job_id, directory in ask_queue() if queue is None else queue:
-            index_or_none = unknown.get(_key(Path(directory)))
-            if index_or_none is not None:
-                found[index_or_none] = job_id.partition("+")[0]
-                with contextlib.suppress(OSError):
-                    write_text(sweep.allocation(index_or_none).job_id, found[index_or_none] + "\n")
+    for job_id, directory in queue if unknown else ():
+        index_or_none = unknown.get(_key(Path(directory)))
+        if index_or_none is not None:
+            found[index_or_none] = job_id.partition("+")[0]
+            with contextlib.suppress(OSError):
+                write_text(sweep.allocation(index_or_none).job_id, found[index_or_none] + "\n")
     return found
 
 
@@ -66,18 +62,6 @@ def own_job_id(sweep: SweepDir, index: int) -> str | None:
     with contextlib.suppress(OSError):
         return sweep.allocation(index).job_id.read_text(encoding="utf-8").strip() or None
     return None
-
-
-def ask_queue() -> list[tuple[str, str]]:
-    """(job id, working directory) of the user's jobs, those included that ended a moment ago; empty without Slurm."""
-    from srtctl.slurm.command import run
-
-    try:
-        answer = run(["squeue", "--me", "--noheader", "--states=all", "--format=%i|%Z"])
-    except SrtctlError:
-        return []
-    rows = (line.partition("|") for line in answer.stdout.splitlines())
-    return [(job, directory) for job, _, directory in rows]
 
 
 def _key(directory: PurePath) -> str:

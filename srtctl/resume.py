@@ -15,7 +15,7 @@ from typing import Any
 from srtctl.errors import Problem, SrtctlError
 from srtctl.invocation import Invocation, current
 from srtctl.prepare import PreparedPoint
-from srtctl.reconcile import open_intents, reconcile
+from srtctl.reconcile import open_intents
 from srtctl.results.select import read_manifest
 from srtctl.results.state import SweepState, read_state
 from srtctl.rundir import SweepDir, find_sweeps
@@ -93,8 +93,8 @@ def narrow(points: Sequence[PreparedPoint], directory: SweepDir, invocation: Inv
     """
     held = lock(directory) if invocation.verb == "apply" else None
     manifest = read_manifest(directory)
-    known = reconcile(directory, manifest)
     state = read_state(directory)
+    known = {a.index: a.job_id for a in state.allocations if a.job_id is not None}
     placed = _placed(points, manifest, by_index=invocation.frozen)
     old = {int(record["index"]) for record in manifest["points"]}
     if not old & {point.index for point in placed}:

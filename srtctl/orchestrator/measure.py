@@ -96,6 +96,7 @@ class Measurer:
         result = {
             "schema_version": 1,
             "state": state,
+            "allocation": int(self._context.allocation.path.name),
             "reason": "; ".join(reasons) or None,
             "started_at": point.started_at,
             "ended_at": self._clock.wall(),

@@ -40,7 +40,7 @@ def follow(sweep: SweepDir, *, console: Console | None = None, stop_when_done: b
         _say(console, f"  watch it again: srtctl status --watch {name}")
         _say(console, f"  stop it:        srtctl cancel {name}")
         return ExitCode.INTERRUPTED
-    for allocation in found.allocations:
+    for allocation in found.present:
         for line in allocation_failure(found, allocation):
             _say(console, line)
     return ExitCode.OK if found.good else ExitCode.FAILED

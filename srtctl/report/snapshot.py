@@ -42,10 +42,10 @@ def headline(found: SweepState) -> str:
 
 def lines(found: SweepState) -> Iterator[Line]:
     """Everything worth a line when it changes."""
-    if len(found.allocations) > MOST_ALLOCATIONS:
-        yield Line("allocations", f"allocations: {counted(found.allocations)}")
+    if len(found.present) > MOST_ALLOCATIONS:
+        yield Line("allocations", f"allocations: {counted(found.present)}")
     else:
-        for allocation in found.allocations:
+        for allocation in found.present:
             yield from _allocation_lines(found, allocation)
     for point in found.points:
         name = point_name(point)
@@ -71,13 +71,16 @@ def changes(found: SweepState, seen: dict[str, Line], quiet: bool = False) -> li
 def status_lines(found: SweepState) -> list[str]:
     """The whole state, for somebody who asks once."""
     text = [headline(found), f"  {found.sweep.path}"]
-    shown_allocations = list(found.allocations)
-    if len(found.allocations) > MOST_ALLOCATIONS:
-        text += [f"  {line}" for line in group_lines(found.allocations, time.time())]
-        telling = [a for a in found.allocations if a.state not in ("ok", "queued", "not_submitted")]
+    shown_allocations = list(found.present)
+    if len(found.present) > MOST_ALLOCATIONS:
+        text += [f"  {line}" for line in group_lines(found.present, time.time())]
+        telling = [a for a in found.present if a.state not in ("ok", "queued", "not_submitted")]
         shown_allocations = sorted(telling, key=lambda a: not a.active)[:MOST_ALLOCATIONS]
     for allocation in shown_allocations:
         text += [f"  {line}" for line in _allocation_block(found, allocation)]
+    if len(found.allocations) <= MOST_ALLOCATIONS:
+        earlier = [a for a in found.allocations if a not in found.present]
+        text += [f"  allocation {a.index}: {a.state}; its points were handed over again since" for a in earlier]
     told = {a.detail for a in shown_allocations}
     shown = [p for p in found.points if len(found.points) <= MOST_POINTS or p.state not in DULL]
     for point in shown[:MOST_POINTS]:

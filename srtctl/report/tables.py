@@ -52,7 +52,7 @@ def remarks(found: SweepState, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for point in found.points:
         if point.rows and point.reason:
             lines.append(f"point {point.index}: {point.reason}")
-    for allocation in found.allocations:
+    for allocation in found.present:
         lines += allocation_failure(found, allocation)
     return lines + _verdict_lines(rows)
 
@@ -69,7 +69,7 @@ def allocation_failure(found: SweepState, allocation: AllocationState) -> list[s
     mine = [point for point in found.points if point.record.get("allocation") == allocation.index]
     if not lines or (not allocation.status.get("root_cause") and any(point.reason for point in mine)):
         return []
-    many = len(found.allocations) > 1
+    many = len(found.present) > 1
     return [f"allocation {allocation.index}: {lines[0]}" if many else lines[0], *lines[1:]]
 
 

@@ -51,9 +51,15 @@ class SweepState:
         return any(allocation.active for allocation in self.allocations)
 
     @property
+    def present(self) -> tuple[AllocationState, ...]:
+        """The allocations that count: not those of which every point has been handed over again since."""
+        homes = {point.record.get("allocation") for point in self.points}
+        return tuple(allocation for allocation in self.allocations if allocation.active or allocation.index in homes)
+
+    @property
     def state(self) -> str:
         """One word: the state of what is active, else `ok` when all points are, else the worst there is."""
-        ends = {allocation.state for allocation in self.allocations}
+        ends = {allocation.state for allocation in self.present}
         for word in ("running", "unknown", "queued"):
             if word in ends:
                 return word
@@ -161,14 +167,22 @@ def _point(sweep: SweepDir, record: dict[str, Any], allocation: AllocationState 
     if allocation is not None and allocation.active and live.get("state") in ("pending", "running"):
         state = "unknown" if allocation.state == "unknown" and live["state"] == "running" else str(live["state"])
         return PointState(index, state, "", record, result, live)
-    if result is not None:
+    if result is not None and not _is_earlier(result, live, allocation):
         return PointState(index, str(result.get("state")), str(result.get("reason") or ""), record, result, live)
     if allocation is None:
         return PointState(index, "not_submitted", "", record, None)
     if allocation.active:
         state = "pending" if allocation.state == "running" else allocation.state
         return PointState(index, state, "", record, None, live)
-    return PointState(index, *_without_result(live, allocation), record, None, live)
+    kept = result if (result or {}).get("rows") else None
+    return PointState(index, *_without_result(live, allocation), record, kept, live)
+
+
+def _is_earlier(result: dict[str, Any], live: dict[str, Any], allocation: AllocationState | None) -> bool:
+    """Whether the point has been handed over, or its job begun, again since this result, which is no measurement."""
+    if allocation is None or result.get("state") in ("ok", "invalid"):
+        return False
+    return result.get("allocation", allocation.index) != allocation.index or live.get("state") == "not_run"
 
 
 def _without_result(live: dict[str, Any], allocation: AllocationState) -> tuple[str, str]:

@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--slurm", action="store_true", help="on a Slurm cluster of two nodes on this machine (root)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copies what rounds have written that went wrong")
     arguments = parser.parse_args()
     bad = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as base:
@@ -43,6 +44,8 @@ def main() -> int:
                 bad += bool(verdict.wrong)
                 words = "; ".join(verdict.wrong) or "whole and clean"
                 print(f"round {seed}: {verdict.action}: {words} ({verdict.seconds:.1f} s)", flush=True)
+                if verdict.wrong and arguments.keep is not None:
+                    shutil.copytree(user.home / "outputs", arguments.keep / f"round-{seed}", symlinks=True)
                 shutil.rmtree(user.home / "outputs", ignore_errors=True)
     print(f"{arguments.rounds - bad} of {arguments.rounds} rounds whole and clean")
     return 1 if bad else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ class OnSlurm:
             for process in self._cluster.processes_on(name):
                 # the batch process itself, not a node agent that runs the same file
                 if "-I" in process.argv and process.argv[-2:-1] == (f"{process.argv[-1]}/orchestrator.pyz",):
-                    os.kill(process.pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGKILL)
 
     def end_job(self, sweep: Path) -> None:
         self._cluster.run(["scancel", "--me"], check=False)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from srtctl.report.snapshot import status_lines
+from srtctl.report.tables import remarks
 from srtctl.results.state import as_json, read_state, time_left_s
 
 from .conftest import Writer
@@ -168,3 +170,30 @@ def test_a_refused_submission_says_why(writer: Writer) -> None:
     assert found.allocations[0].state == "not_submitted"
     assert "invalid partition" in found.points[0].reason
     assert not found.active
+
+
+def test_after_a_resume_the_former_allocation_is_past(writer: Writer) -> None:
+    """Neither its state nor its points' reasons are shown any more; rows that it left stay."""
+    writer.allocation({"phase": "done", "outcome": "failed", "reason": "etcd died", "points": [live("failed")]})
+    writer.allocation({"phase": "done", "outcome": "failed", "reason": "nats died", "points": [live("not_run")]})
+    writer.result(writer.point(1), 0, state="failed", reason="etcd died", allocation=0, rows=[{}])
+    found = read_state(writer.directory)
+    assert [(p.state, p.reason, len(p.rows)) for p in found.points] == [("not_run", "nats died", 1)]
+    text = "\n".join([*status_lines(found), *remarks(found, found.points[0].rows)])
+    assert "etcd died" not in text and "nats died" in text
+    assert "allocation 0: failed; its points were handed over again since" in text
+
+
+def test_a_former_allocation_does_not_make_a_sweep_lost(writer: Writer) -> None:
+    writer.allocation({"points": [live("running")]})  # its process is gone
+    writer.allocation({"phase": "done", "outcome": "failed", "points": [live("failed")]})
+    writer.result(writer.point(1), 0, state="failed", reason="the client failed", allocation=1)
+    found = read_state(writer.directory)
+    assert ([a.state for a in found.allocations], found.state) == (["lost", "failed"], "failed")
+
+
+def test_a_run_that_slurm_has_begun_again_counts_in_place_of_the_first(writer: Writer) -> None:
+    """The same allocation: its first run was cut, its second one came to nothing."""
+    writer.allocation({"phase": "done", "outcome": "failed", "reason": "nats died", "points": [live("not_run")]})
+    writer.result(writer.point(0), 0, state="cancelled", reason="stopped by SIGTERM", allocation=0)
+    assert [(p.state, p.reason) for p in read_state(writer.directory).points] == [("not_run", "nats died")]

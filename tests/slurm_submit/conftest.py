@@ -95,11 +95,11 @@ class SlurmUser(User):
         """The newest sweep's."""
         return dict(json.loads((self.sweep() / "sweep.json").read_text()))
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
+    def start(self, *argv: str, **variables: str) -> subprocess.Popen[str]:
         """Start one command and go on."""
-        pipe = subprocess.PIPE
+        pipe, environment = subprocess.PIPE, self.environment | variables
         return subprocess.Popen(
-            [str(SRTCTL), *argv], cwd=self.home, env=self.environment, stdout=pipe, stderr=pipe, text=True
+            [str(SRTCTL), *argv], cwd=self.home, env=environment, stdout=pipe, stderr=pipe, text=True
         )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from srtctl.reconcile import open_intents, reconcile
 from srtctl.rundir import SweepDir
+from srtctl.slurm.queue import ask_queue
 
 from .conftest import SlurmUser
 
@@ -27,7 +28,8 @@ def known(user: SlurmUser, sweep: Path, monkeypatch: pytest.MonkeyPatch) -> set[
     monkeypatch.setenv("PATH", user.environment["PATH"])
     manifest = json.loads((sweep / "sweep.json").read_text())
     noted = {str(record["job_id"]) for record in manifest["allocations"] if record["job_id"] is not None}
-    return noted | set(reconcile(SweepDir(sweep), manifest).values())
+    queue = [(job_id, job.work_dir) for job_id, job in ask_queue().items()]
+    return noted | set(reconcile(SweepDir(sweep), manifest, queue).values())
 
 
 def noted(user: SlurmUser, before: int) -> int:
