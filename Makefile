@@ -70,6 +70,9 @@ test-engine: tools
 soak: tools $(STAMPS)/tools-old
 	$(BIN)/python -m pytest -m soak --timeout 1800 $(TESTS)
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python -m tests.chaos --rounds 200
+	$(BIN)/python -m tests.chaos --rounds 200 --slurm
+	$(BIN)/python -m benchmarks.shared
 
 bench: tools
 	$(BIN)/python benchmarks/measure.py

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.measure import SRTCTL, machine
 from srtctl.rundir import AllocationDir, SweepDir, read_events, read_json
-from tests.slurm.testcluster import Cluster
+from tests.slurm.testcluster import Cluster, why_unavailable
 
 ALLOWED = 0.05  # beyond what it must take
 # Two prefill and two decode mockers on four nodes behind two frontends and nginx; one quick client run for each point.
@@ -126,6 +126,9 @@ def main() -> int:
     parser.add_argument("--deployments", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="a directory for the sweep, kept")
     arguments = parser.parse_args()
+    if reason := why_unavailable():
+        print(f"omitted: {reason}")
+        return 0
     print(machine())
     with tempfile.TemporaryDirectory() as name:
         home = arguments.keep or Path(name)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.rounds import Here, Place, play
+from tests.slurm.testcluster import why_unavailable
 from tests.system.conftest import User
 
 
@@ -34,6 +35,9 @@ def main() -> int:
     parser.add_argument("--slurm", action="store_true", help="on a Slurm cluster of two nodes on this machine (root)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copies what rounds have written that went wrong")
     arguments = parser.parse_args()
+    if arguments.slurm and (reason := why_unavailable()):
+        print(f"omitted: {reason}")
+        return 0
     bad = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as base:
         user = User(Path(base), f"chaos-{os.getpid()}")

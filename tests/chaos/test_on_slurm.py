@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,6 +22,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnSlurm]:
 
 @pytest.mark.slurm
 @pytest.mark.skipif(bool(why_unavailable()), reason=str(why_unavailable()))
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [2, 13, 59])  # cancel, kill apply, end the job
 def test_nothing_is_lost_or_left(user: User, place: OnSlurm, seed: int) -> None:  # noqa: F811 - the fixture above
     assert play(user, place, seed).wrong == []
