@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,7 +21,6 @@ class RankCommand:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     probe: Probe | None = None
-    files: tuple[RenderedFile, ...] = ()
     flag_sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -62,6 +61,9 @@ class Backend(Protocol):
             ports: Where to ask for ports; they are added to the plan.
             number: Ranks of all workers before this one.
         """
+
+    def files(self, job: JobConfig, workers: Sequence[Worker]) -> tuple[RenderedFile, ...]:
+        """Texts that belong to the deployment, written where its processes run."""
 
     def flags(self, job: JobConfig, role: str) -> Mapping[str, Any]:
         """The engine flags of a role after layering, canonical names (no dashes in front) -> value."""

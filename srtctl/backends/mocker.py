@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -10,7 +10,7 @@ from srtctl.backends.base import RankCommand
 from srtctl.backends.flags import Layered, flag_problems, layer, owned_by_role, to_argv
 from srtctl.errors import Problem
 from srtctl.plan.environment import dynamo_worker, environment_problems
-from srtctl.plan.model import Probe, Worker
+from srtctl.plan.model import Probe, RenderedFile, Worker
 from srtctl.plan.ports import BOOTSTRAP, SYSTEM, SYSTEM_MAX, PortBook, address
 from srtctl.plan.programs import Programs
 from srtctl.schema import BackendConfig, JobConfig, RoleFlags, key
@@ -97,6 +97,9 @@ class MockerBackend:
             probe=Probe("http", address(slot, f"{name}/system"), "/health"),
             flag_sources=flags.sources,
         )
+
+    def files(self, job: JobConfig, workers: Sequence[Worker]) -> tuple[RenderedFile, ...]:
+        return ()
 
     def _layered(self, job: JobConfig, role: str) -> Layered:
         """Own keys under `mocker_config`; the model's flags are a real engine's and do not apply."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from srtctl.backends.base import RankCommand, process_name
 from srtctl.backends.flags import Layered, flag_problems, layer, owned_by_role, to_argv
+from srtctl.backends.kv_events import kv_events, kv_events_problems
 from srtctl.errors import Problem
 from srtctl.plan.environment import dynamo_worker, environment_problems
-from srtctl.plan.model import ROLES, Probe, Worker
+from srtctl.plan.model import Probe, RenderedFile, Worker
 from srtctl.plan.ports import (
     BOOTSTRAP,
     DIST_INIT,
@@ -29,6 +30,7 @@ from srtctl.plan.ports import (
 )
 from srtctl.plan.programs import Programs
 from srtctl.schema import BackendConfig, JobConfig, RoleFlags, key
+from srtctl.yamltext import dump_sections
 
 
 @dataclass
@@ -40,12 +42,14 @@ class SglangParams(BackendConfig):
     )
 
 
-OWNED = ("model-path", "host", "port", "nccl-port", "nnodes", "node-rank", "dist-init-addr",
+OWNED = ("model-path", "host", "port", "nccl-port", "nnodes", "node-rank", "dist-init-addr", "base-gpu-id",
          "disaggregation-bootstrap-port", "config")  # fmt: skip
 MODULES = {"dynamo": "dynamo.sglang", "sglang-router": "sglang.launch_server"}
-DIST_INIT_SPAN = (
-    8  # SGLang counts its other internal ports up from the rendezvous port, one more per data-parallel rank
-)
+CONFIG_FILE = "sglang_config.yaml"
+
+# Ports that an engine counts up from its rendezvous port: up to 6 for its own queues, the 13th for the handshake of its
+# nodes, and in some releases one for each data-parallel rank.
+DIST_INIT_SPAN = 14
 
 
 class SglangBackend:
@@ -72,20 +76,22 @@ class SglangBackend:
     ) -> RankCommand | None:
         slot, name = worker.ranks[rank].slot, process_name(worker, rank)
         flags = self._layered(job, worker.role)
-        dp_ranks = _data_parallel_ranks(flags.values)
+        mine = _users_flags(job, worker.role, flags.values)
+        replicas, attention_ranks = data_parallel(flags.values)
         http = ports.request(f"{name}/http", slot, WORKER_HTTP, stride=WORKER_HTTP_STRIDE)
-        nccl = ports.request(f"{name}/nccl", slot, NCCL + number)
         argv = [programs.path("sglang_python"), "-m", MODULES[job.frontend.type]]
         argv += ["--model-path", job.model.path, "--served-model-name", str(job.model.served_name)]
-        argv += ["--host", host_token(slot), "--port", http, "--nccl-port", nccl]
+        argv += ["--host", host_token(slot), "--port", http]
+        if replicas == 1:  # replicas would all try to have the one that is said; left alone, each finds its own
+            argv += ["--nccl-port", ports.request(f"{name}/nccl", slot, NCCL + number)]
         argv += _disaggregation(worker, rank, ports)
-        argv += _multi_node(worker, rank, ports, dp_ranks)
+        argv += _rendezvous(worker, rank, ports, attention_ranks)
         events = kv_events(_params(job).kv_events_config, worker.role)
         if events:
-            token = ports.request(f"{name}/kv-events", slot, KV_EVENTS + number, count=dp_ranks)
+            ranges = 2 if mine.get("load-publish-endpoint") == "auto" else 1  # it follows the range of the events
+            count = replicas * attention_ranks * ranges
+            token = ports.request(f"{name}/kv-events", slot, KV_EVENTS + number, count=count)
             argv += ["--kv-events-config", json.dumps({**events, "endpoint": f"tcp://*:{token}"})]
-        owned = {*OWNED, "served-model-name", "disaggregation-mode"} | ({"kv-events-config"} if events else set())
-        mine = {flag: value for flag, value in flags.values.items() if flag not in owned}
         env = {"SGLANG_HOST_IP": host_token(slot), "GLOO_SOCKET_IFNAME": interface_token(slot)}
         probe = Probe("http", address(slot, f"{name}/http"), "/health")
         if job.frontend.type == "dynamo":
@@ -99,16 +105,55 @@ class SglangBackend:
             flag_sources={flag: source for flag, source in flags.sources.items() if flag in mine},
         )
 
+    def files(self, job: JobConfig, workers: Sequence[Worker]) -> tuple[RenderedFile, ...]:
+        sections: dict[str, Any] = {}
+        for worker in workers:
+            if worker.role not in sections:
+                flags = _users_flags(job, worker.role, self.flags(job, worker.role))
+                sections[worker.role] = _config_section(job, worker, flags)
+        return (RenderedFile(CONFIG_FILE, CONFIG_HEAD + dump_sections(sections)),)
+
     def _layered(self, job: JobConfig, role: str) -> Layered:
         layers = [("model.engine_flags", job.model.engine_flags),
                   ("backend.sglang_config", _params(job).sglang_config)]  # fmt: skip
         return layer(role, layers)
 
 
-def _data_parallel_ranks(flags: Mapping[str, Any]) -> int:
-    """Ranks that open ports of their own; what is no number is refused by the checks."""
-    sizes = (str(flags.get(name, 1)) for name in ("dp-size", "attn-dp-size"))
-    return max([1, *(int(size) for size in sizes if size.isdecimal())])
+def data_parallel(flags: Mapping[str, Any]) -> tuple[int, int]:
+    """Replicas of the model in one worker, and attention ranks inside one model; what is no number counts as 1.
+
+    `enable-dp-attention` makes attention ranks of `dp-size`, which counts replicas otherwise.
+    """
+    sizes = {name: str(flags.get(name, 1)) for name in ("dp-size", "attn-dp-size")}
+    dp, attention = (max(1, int(size)) if size.isdecimal() else 1 for size in sizes.values())
+    if attention == 1 and flags.get("enable-dp-attention") is True:
+        return 1, dp
+    return (1, attention) if attention > 1 else (dp, 1)
+
+
+def _users_flags(job: JobConfig, role: str, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that are neither placement's nor said in a key of their own."""
+    owned = {*OWNED, "served-model-name", "disaggregation-mode"}
+    if kv_events(_params(job).kv_events_config, role):
+        owned.add("kv-events-config")
+    return {flag: value for flag, value in flags.items() if flag not in owned}
+
+
+CONFIG_HEAD = """\
+# The flags of each role's SGLang servers, as on their command lines. Beside these each process has --host, --port,
+# --nccl-port, --dist-init-addr, --node-rank, --disaggregation-bootstrap-port and --kv-events-config of its own.
+# A record, which nothing reads; one section by itself is a file for `--config`.
+"""
+
+
+def _config_section(job: JobConfig, worker: Worker, flags: Mapping[str, Any]) -> dict[str, Any]:
+    section: dict[str, Any] = {"model-path": job.model.path, "served-model-name": str(job.model.served_name)}
+    if worker.role != "aggregated":
+        section["disaggregation-mode"] = worker.role
+    if len(worker.ranks) > 1:
+        section["nnodes"] = len(worker.ranks)
+    said = {name: value for name, value in sorted(flags.items()) if value is not None and value is not False}
+    return section | {name: value for name, value in said.items() if value != []}
 
 
 def _disaggregation(worker: Worker, rank: int, ports: PortBook) -> list[str]:
@@ -122,40 +167,17 @@ def _disaggregation(worker: Worker, rank: int, ports: PortBook) -> list[str]:
     return argv
 
 
-def _multi_node(worker: Worker, rank: int, ports: PortBook, dp_ranks: int) -> list[str]:
-    if len(worker.ranks) == 1:
+def _rendezvous(worker: Worker, rank: int, ports: PortBook, attention_ranks: int) -> list[str]:
+    """Where a worker's ranks meet. Attention ranks use these ports on one node too: unsaid, SGLang takes some near its
+    HTTP port, and another worker of that node may have been given them."""
+    nodes = len(worker.ranks)
+    if nodes == 1 and attention_ranks == 1:
         return []
     leader, name = worker.ranks[0].slot, f"{worker.name}/dist-init"
     if rank == 0:
-        ports.request(name, leader, DIST_INIT, count=DIST_INIT_SPAN + dp_ranks)
-    return ["--dist-init-addr", address(leader, name), "--nnodes", str(len(worker.ranks)), "--node-rank", str(rank)]
-
-
-def kv_events(setting: Any, role: str) -> dict[str, str] | None:
-    """Publisher and topic of a role's KV events, None where it publishes none."""
-    wanted = setting.get(role) if isinstance(setting, dict) else setting
-    if not wanted:
-        return None
-    own = wanted if isinstance(wanted, dict) else {}
-    return {"publisher": str(own.get("publisher", "zmq")), "topic": str(own.get("topic", "kv-events"))}
-
-
-def kv_events_problems(setting: Any) -> list[Problem]:
-    """What is wrong with the shape of `backend.kv_events_config`."""
-    key, allowed = "backend.kv_events_config", "true, or role -> true or {publisher, topic}"
-    if setting is None or isinstance(setting, bool):
-        return []
-    if not isinstance(setting, dict):
-        return [Problem("kv-events", "not a mapping", key, setting, allowed)]
-    problems = []
-    for role, value in setting.items():
-        if role not in ROLES:
-            problems.append(Problem("kv-events", "no such role", f"{key}.{role}", value, ", ".join(ROLES)))
-        elif not isinstance(value, (bool, dict, type(None))) or (
-            isinstance(value, dict) and set(value) - {"publisher", "topic"}
-        ):
-            problems.append(Problem("kv-events", "not understood", f"{key}.{role}", value, allowed))
-    return problems
+        ports.request(name, leader, DIST_INIT, count=DIST_INIT_SPAN + attention_ranks)
+    argv = ["--dist-init-addr", address(leader, name)]
+    return argv if nodes == 1 else [*argv, "--nnodes", str(nodes), "--node-rank", str(rank)]
 
 
 def _params(job: JobConfig) -> SglangParams:

@@ -186,13 +186,13 @@ def _add_services(draft: _Draft) -> None:
 
 def _add_workers(draft: _Draft) -> None:
     number = 0
+    draft.files += draft.backend.files(draft.job, draft.topology.workers)
     for worker in draft.topology.workers:
         for rank in range(len(worker.ranks)):
             command = draft.backend.rank(draft.job, worker, rank, draft.programs, draft.ports, number)
             number += 1
             if command is not None:
                 draft.processes.append(_worker_process(draft, worker, rank, command))
-                draft.files += command.files
                 draft.flag_sources.setdefault(worker.role, dict(command.flag_sources))
 
 

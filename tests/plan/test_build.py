@@ -34,7 +34,10 @@ def two_per_node() -> JobConfig:
     return disagg(backend="sglang", prefill_workers=2, decode_workers=2, backend__kv_events_config=True)
 
 
-@pytest.mark.parametrize("flags", [{"dp-size": 8}, {"data-parallel-size": "8"}, {"attn-dp-size": 8}])
+OLDER = {"enable-dp-attention": True}
+
+
+@pytest.mark.parametrize("flags", [{"dp-size": 8, **OLDER}, {"data-parallel-size": "8", **OLDER}, {"attn-dp-size": 8}])
 def test_every_data_parallel_rank_has_its_ports(flags: dict[str, Any]) -> None:
     """The newer spelling of DP attention has as many ranks as the older one."""
     made = agg(backend="sglang", agg_nodes=2, gpus_per_agg=8, backend__kv_events_config=True)
@@ -42,6 +45,30 @@ def test_every_data_parallel_rank_has_its_ports(flags: dict[str, Any]) -> None:
     counts = {request.name: request.count for request in plan_of(made).ports}
     assert counts["aggregated0/kv-events"] == 8
     assert counts["aggregated0/dist-init"] == DIST_INIT_SPAN + 8
+
+
+def test_attention_ranks_meet_where_they_are_told_on_one_node_too() -> None:
+    """Unsaid, SGLang counts up from the HTTP port, where the next worker of the node may have been put."""
+    made = agg(backend="sglang", gpus_per_node=8, agg_workers=2, gpus_per_agg=4)
+    made.backend.sglang_config = RoleFlags(aggregated={"tp-size": 4, "attn-dp-size": 4})
+    plan = plan_of(made)
+    ports = {request.name: request for request in plan.ports}
+    for number, name in enumerate(("aggregated0", "aggregated1")):
+        assert after(plan.process(name), "--dist-init-addr") == f"@host:slot0@:@port:{name}/dist-init@"
+        assert "--nnodes" not in plan.process(name).argv
+        assert ports[f"{name}/dist-init"].preferred == 8300 + number * 18
+        assert ports[f"{name}/dist-init"].count == 18  # up to the 13th after the first, and 4 ranks
+    plain = plan_of(agg(backend="sglang", backend__sglang_config=RoleFlags({"tp-size": 4})))
+    assert "--dist-init-addr" not in plain.process("aggregated0").argv
+
+
+def test_replicas_find_their_own_rendezvous() -> None:
+    """SGLang gives one --nccl-port to every replica, and only the first could listen there."""
+    made = agg(backend="sglang", backend__kv_events_config=True)
+    made.backend.sglang_config = RoleFlags(aggregated={"tp-size": 2, "dp-size": 2})
+    plan = plan_of(made)
+    assert not {"--nccl-port", "--dist-init-addr"} & set(plan.process("aggregated0").argv)
+    assert {r.name: r.count for r in plan.ports}["aggregated0/kv-events"] == 2
 
 
 def test_preferred_ports_of_workers() -> None:
