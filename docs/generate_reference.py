@@ -7,10 +7,13 @@ usage: docs/generate_reference.py            writes docs/reference/*.md
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from srtctl.backends import BACKENDS
 from srtctl.benchmarks import BENCHMARKS
@@ -41,6 +44,7 @@ def main(words: list[str]) -> int:
     pages = {
         "reference/configuration.md": configuration(),
         "reference/options.md": options(),
+        "reference/modes.md": modes(),
         "reference/results.md": results(),
         "reference/slurm.md": slurm(),
         "reference/srt-slurm-keys.md": srt_slurm_keys(),
@@ -123,6 +127,51 @@ def options() -> str:
         for path in sorted((CONF / group).glob("*.yaml")):
             lines.append(f"| `{group}={path.stem}` | {_cell(_head_comment(path))} |")
     return "\n".join(lines) + "\n"
+
+
+MODES_HEAD = """
+# Ready-made modes
+
+Shapes that somebody has published, in the flags of the newest SGLang. `srtctl mode=h100-1p1d-tp16 model=dsr1-fp8
+backend=sglang benchmark=sa-8k1k` runs one; any benchmark goes with any of them, and any value can be changed on the
+command line.
+
+A name is the machine it was published for, the shape (`2p1d`: two prefill workers and one decode worker; `agg`:
+workers that do both phases), and how a decode worker is parallel: `tp8` is tensor parallel over 8 GPUs, `dep8` has
+data-parallel attention and expert parallelism over them; `mtp` is multi-token prediction. NVFP4 weights (`fp4`) are
+named too, and every model but DeepSeek-R1.
+
+A published figure belongs to its source's release, workload and machine. Where each phase was stressed by itself, the
+two figures are no end-to-end one, and their product means nothing.
+
+| mode | workers x GPUs | nodes | GPUs | made for | source | published figure | different here |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def modes() -> str:
+    """The published shapes: what they need, where they come from, what was reported."""
+    lines = []
+    for path in sorted((CONF / "mode").glob("*.yaml")):
+        said = _labelled(path)
+        if "Source" in said:
+            shape, nodes, gpus = _size(path)
+            words = (said.get(label, "") for label in ("Made for", "Source", "Figure", "Ours"))
+            cells = " | ".join(_cell(text) for text in words)
+            lines.append(f"| `{path.stem}` | {shape} | {nodes} | {gpus} | {cells} |")
+    return MADE + MODES_HEAD + "\n".join(lines) + "\n"
+
+
+def _size(path: Path) -> tuple[str, int, int]:
+    """Shape in words, nodes and GPUs of a mode."""
+    asked = yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]
+    parts, nodes, gpus = [], 0, 0
+    for short, word in (("prefill", "prefill"), ("decode", "decode"), ("agg", "aggregated")):
+        workers, each = asked.get(f"{short}_workers", 0), asked.get(f"gpus_per_{short}", 0)
+        if workers:
+            parts.append(f"{workers} {word} x {each}")
+            nodes, gpus = nodes + asked[f"{short}_nodes"], gpus + workers * each
+    return ", ".join(parts), nodes, gpus
 
 
 def results() -> str:
@@ -234,7 +283,26 @@ def _without_none(hint: typing.Any) -> typing.Any:
     return rest[0] if type(None) in arguments and len(rest) == 1 else hint
 
 
+LABELS = re.compile(r"(Source|Figure|Made for|Ours): ")
+
+
+def _labelled(path: Path) -> dict[str, str]:
+    """The parts of a file's head comment by their labels; what stands before the first is called `What`."""
+    parts = {"What": ""}
+    for line in _head_lines(path):
+        found = LABELS.match(line)
+        label = found[1] if found else list(parts)[-1]
+        parts[label] = f"{parts.get(label, '')} {line[found.end() if found else 0 :]}".strip()
+    return parts
+
+
 def _head_comment(path: Path) -> str:
+    """What a file says about itself; where it comes from and so on stands in the page of modes."""
+    parts = _labelled(path)
+    return parts["What"] if path.parent.name == "mode" else " ".join(_head_lines(path))
+
+
+def _head_lines(path: Path) -> list[str]:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# @package"):
@@ -242,7 +310,7 @@ def _head_comment(path: Path) -> str:
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("# "))
-    return " ".join(lines)
+    return lines
 
 
 def _cell(text: str) -> str:

@@ -225,7 +225,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(
-    "argv", [["mode=pd-wideep-4p9d", "backend=sglang"], ["benchmark=custom", "cluster=gb200-nvl72"], []]
+    "argv", [["mode=h100-wideep-4p9d", "backend=sglang"], ["benchmark=custom", "cluster=gb200-nvl72"], []]
 )
 def test_a_resolved_config_is_the_same_job(write: Callable[..., Path], argv: list[str]) -> None:
     first: dict[str, Any] = dict(compose.points(argv)[0].config)
@@ -258,7 +258,7 @@ def test_modes_fit_their_gpus() -> None:
     """Each worker's tensor parallel size is its GPU count, and its role's nodes hold its workers."""
     for point in compose.points(["backend=sglang", "mode=glob(*)", "-m"]):
         resources, flags = point.config["resources"], point.config["backend"]["sglang_config"]
-        gpus_per_node = 4 if point.choices["mode"].startswith("nvl72") else 8
+        gpus_per_node = 4 if point.choices["mode"].startswith(("gb", "dsv4-gb")) else 8
         for role, short in (("prefill", "prefill"), ("decode", "decode"), ("aggregated", "agg")):
             workers, gpus = resources[f"{short}_workers"], resources[f"gpus_per_{short}"]
             if workers:
@@ -266,7 +266,7 @@ def test_modes_fit_their_gpus() -> None:
                 assert flags[role].get("tp-size", 1) == gpus
                 assert workers * gpus <= nodes * gpus_per_node
                 assert gpus <= gpus_per_node or gpus % gpus_per_node == 0
-                assert flags[role].get("dp-size", 1) in (1, gpus)
+                assert flags[role].get("attn-dp-size", 1) in (1, gpus)
                 assert flags[role].get("ep-size", 1) in (1, gpus)
 
 

@@ -67,14 +67,14 @@ def test_table(sweep: Writer, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_points_are_told_apart_by_what_was_swept(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
     writer.allocation({"phase": "done", "outcome": "ok"})
-    for speed, mode, isl in (("1", "agg", 64), ("2", "agg-tp", 128)):
+    for speed, mode, isl in (("1", "agg", 64), ("2", "h200-agg-tp8", 128)):
         overrides = [f"sweep.speed={speed}", f"mode={mode}", f"benchmark.isl={isl}", "name=x"]
         writer.point(overrides=tuple(overrides), state="ok", rows=[{"overrides": overrides, "mode": "1A", "isl": isl}])
     lines = [line.split()[:5] for line in run(capsys)[1].splitlines()[:3]]
     assert lines == [
         ["point", "speed=", "mode=", "mode", "ISL"],
         ["0", "1", "agg", "1A", "64"],
-        ["1", "2", "agg-tp", "1A", "128"],
+        ["1", "2", "h200-agg-tp8", "1A", "128"],
     ]
     assert "speed=" not in run(capsys, "--csv")[1].splitlines()[0]
 
