@@ -63,6 +63,8 @@ def machines_of(inputs: Inputs) -> Machines:
         ValueError: The plan was made for Slurm and this is no job of Slurm.
     """
     if inputs.plan.executor == "slurm":
+        # Inside of the job its own cluster is meant anyway; told so, Slurm's programs put headings into their answers.
+        os.environ.pop("SLURM_CLUSTERS", None)
         return SlurmMachines(inputs, slurm_job(os.environ))
     return LocalMachines(inputs)
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from srtctl.errors import Problem, Severity, SrtctlError
+from srtctl.errors import Problem, Severity
 from srtctl.plan.duration import format_time_limit, parse_time_limit
+from srtctl.slurm.accounts import account_problems, with_choices
 from srtctl.slurm.command import run
 from srtctl.slurm.messages import one_line, problem_of
 from srtctl.slurm.partitions import Partition, chosen, partitions
@@ -76,6 +77,7 @@ def _of_directives(batch: str) -> Iterator[Problem]:
     yield from option_problems(name for part in parts for name in part)
     for part in parts:
         yield from _of_partition(part)
+        yield from account_problems(part)
 
 
 def _of_partition(part: Mapping[str, str | None]) -> Iterator[Problem]:
@@ -129,24 +131,10 @@ def _tested(allocation: Allocation) -> Problem:
     said = one_line(answer.stderr)
     if answer.returncode != 0:
         reason = said.removeprefix("allocation failure: ")
-        return _with_choices(problem_of(answer.stderr, f"Slurm would refuse it: {reason}", "cluster-check"))
+        return with_choices(problem_of(answer.stderr, f"Slurm would refuse it: {reason}", "cluster-check"))
     starts = re.search(r"to start at (\S+) using .* on (?:nodes )?(\S+)", said)
     when = f"; as things stand it would start at {starts[1]} on {starts[2]}" if starts else ""
     return Problem("cluster-check", f"Slurm {version_text()} takes it{when}", severity=Severity.NOTE)
-
-
-def _with_choices(problem: Problem) -> Problem:
-    """With the accounts or QOSs that the user has, where Slurm keeps account of them."""
-    fields = {"slurm.account": "account", "slurm.qos": "qos"}
-    if problem.key not in fields:
-        return problem
-    try:
-        user = run(["id", "-un"]).stdout.strip()
-        argv = ["sacctmgr", "--noheader", "--parsable2", "show", "assoc", f"user={user}"]
-        words = run([*argv, f"format={fields[problem.key]}"]).stdout.replace(",", "\n").split()
-    except SrtctlError:
-        return problem
-    return replace(problem, allowed=", ".join(sorted(set(words))))
 
 
 def _unused_settings(sweep: Sweep) -> Iterator[Problem]:

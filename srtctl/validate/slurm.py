@@ -30,6 +30,7 @@ _SBATCH_OWNED = {
     "account": "say slurm.account",
     "partition": "say slurm.partition",
     "gpus-per-node": "say resources.gpus_per_node",
+    "clusters": "say SLURM_CLUSTERS=NAME in your environment: then srtctl asks that cluster about the job, too",
     "hold": "a held job never tells what became of it",
 }
 _SRUN_OWNED = {
