@@ -70,3 +70,6 @@ class Backend(Protocol):
 
     def instances(self, job: JobConfig) -> int:
         """How many engine instances one worker registers."""
+
+    def provenance(self, job: JobConfig) -> Mapping[str, str | None]:
+        """What to keep with the results: `engine_version`, and what it was taken to mean."""

@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from srtctl.errors import Problem, Severity
 from srtctl.schema import RoleFlags
 
-# Further names of SGLang's flags; the short ones are abbreviations that recipes use.
-ALIASES = {
-    "attention-context-parallel-size": "attn-cp-size",
-    "attention-data-parallel-size": "attn-dp-size",
-    "context-bucket": "cuda-graph-prefill-max-context",
-    "data-parallel-size": "dp-size",
-    "decode-context-parallel-size": "dcp-size",
-    "dp": "dp-size",
-    "enable-hicache": "enable-hierarchical-cache",
-    "ep": "ep-size",
-    "expert-parallel-size": "ep-size",
-    "hierarchical-sparse-attention-extra-config": "hisparse-config",
-    "model": "model-path",
-    "moe-data-parallel-size": "moe-dp-size",
-    "nccl-init-addr": "dist-init-addr",
-    "pipeline-parallel-size": "pp-size",
-    "pp": "pp-size",
-    "speculative-draft-model": "speculative-draft-model-path",
-    "tensor-parallel-size": "tp-size",
-    "tp": "tp-size",
-}
+Spell = Callable[[str], str]
+"""How a backend spells a flag: the one name of each that is written in several ways."""
+
+Rewrite = Callable[[str, Any, Mapping[str, Any]], "Mapping[str, Any] | None"]
+"""(name as written, value, the role's flags so far) -> the flags that stand for it; None where it stays as it is."""
 
 
 @dataclass(frozen=True)
 class Layered:
-    """Flags of one role after layering; `sources` names the config key that each value comes from."""
+    """Flags of one role after layering.
+
+    Attributes:
+        values: Canonical name -> value.
+        sources: Canonical name -> the config key that its value comes from.
+        translated: Those that were written under another name.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    translated: frozenset[str] = frozenset()
+
+    def described(self, flags: Iterable[str]) -> dict[str, str]:
+        """The sources of some flags, for people: they say what was translated."""
+        wanted = {flag if flag in self.sources else flag.removeprefix("no-") for flag in flags}
+        return {
+            flag: f"{source} (translated)" if flag in self.translated else source
+            for flag, source in self.sources.items()
+            if flag in wanted
+        }
 
 
-def canonical(name: str, aliases: Mapping[str, str] = ALIASES) -> str:
-    """The one spelling of a flag: kebab-case, no dashes in front, the engine's first name for it."""
-    plain = name.lstrip("-").replace("_", "-")
-    return aliases.get(plain, plain)
+def canonical(name: str) -> str:
+    """The spelling of a flag without knowledge of its program: kebab-case, no dashes in front."""
+    return name.lstrip("-").replace("_", "-")
 
 
-def layer(role: str, layers: Iterable[tuple[str, RoleFlags]], aliases: Mapping[str, str] = ALIASES) -> Layered:
+def _stays(name: str, value: Any, known: Mapping[str, Any]) -> None:
+    """No flag is rewritten."""
+
+
+def layer(
+    role: str, layers: Iterable[tuple[str, RoleFlags]], spell: Spell = canonical, rewrite: Rewrite = _stays
+) -> Layered:
     """Flags of `role`: each layer's `common` under its own role's, later layers over earlier ones.
 
     Args:
@@ -55,12 +60,20 @@ def layer(role: str, layers: Iterable[tuple[str, RoleFlags]], aliases: Mapping[s
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    translated: set[str] = set()
     for key, flags in layers:
         for part in ("common", role):
-            for name, value in getattr(flags, part).items():
-                flag = canonical(name, aliases)
-                values[flag], sources[flag] = value, f"{key}.{part}.{name}"
-    return Layered(values, sources)
+            written = getattr(flags, part)
+            own = {spell(name): value for name, value in written.items()}
+            for name, value in written.items():
+                flag, source = spell(name), f"{key}.{part}.{name}"
+                made = rewrite(name, value, {**values, **own})
+                for new, its in ({flag: value} if made is None else made).items():
+                    if made is not None and new in own:
+                        continue  # given under its own name beside the old one: that one counts
+                    values[new], sources[new] = its, source
+                    (translated.discard if made is None else translated.add)(new)
+    return Layered(values, sources, frozenset(translated))
 
 
 def to_argv(flags: Mapping[str, Any]) -> list[str]:
@@ -87,7 +100,7 @@ def _text(value: Any) -> str:
 
 
 def flag_problems(
-    key: str, flags: RoleFlags, owned: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str] = ALIASES
+    key: str, flags: RoleFlags, owned: Mapping[str, Mapping[str, Any]], spell: Spell = canonical
 ) -> list[Problem]:
     """Flags written twice under different spellings, and flags that placement decides.
 
@@ -100,7 +113,7 @@ def flag_problems(
     for part in ("common", "prefill", "decode", "aggregated"):
         seen: dict[str, str] = {}
         for name, value in getattr(flags, part).items():
-            flag = canonical(name, aliases)
+            flag = spell(name)
             if flag in seen:
                 problems.append(
                     Problem("doubled-flag", f"the same flag as {seen[flag]}", f"{key}.{part}.{name}", value)

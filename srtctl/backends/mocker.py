@@ -64,7 +64,7 @@ class MockerBackend:
     def check(self, job: JobConfig) -> list[Problem]:
         params = _params(job)
         owned = owned_by_role(OWNED)
-        problems = flag_problems("backend.mocker_config", params.mocker_config, owned, {})
+        problems = flag_problems("backend.mocker_config", params.mocker_config, owned)
         if params.speedup_ratio == 0 and params.decode_speedup_ratio == 0:
             text = "both speed-ups are 0: one of them must say how fast decoding is"
             problems.append(Problem("mocker-speed", text, "backend.decode_speedup_ratio", 0.0, "more than 0"))
@@ -72,6 +72,9 @@ class MockerBackend:
 
     def flags(self, job: JobConfig, role: str) -> Mapping[str, Any]:
         return self._layered(job, role).values
+
+    def provenance(self, job: JobConfig) -> dict[str, str | None]:
+        return {"engine_version": job.backend.version}
 
     def instances(self, job: JobConfig) -> int:
         return _params(job).num_workers
@@ -110,7 +113,7 @@ class MockerBackend:
             if value is not None:
                 own[("" if value else "no-") + switch.replace("_", "-")] = True
         sources = {name: f"backend.{name.removeprefix('no-').replace('-', '_')}" for name in own}
-        more = layer(role, [("backend.mocker_config", params.mocker_config)], {})
+        more = layer(role, [("backend.mocker_config", params.mocker_config)])
         not_ours = {name: value for name, value in more.values.items() if name not in owned_by_role(OWNED)[role]}
         values = {name: value for name, value in {**own, **not_ours}.items() if value is not None}
         return Layered(values, {name: {**sources, **more.sources}[name] for name in values})

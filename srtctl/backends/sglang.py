@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from srtctl.backends.base import RankCommand, process_name
-from srtctl.backends.flags import Layered, flag_problems, layer, owned_by_role, to_argv
+from srtctl.backends.flags import flag_problems, owned_by_role, to_argv
 from srtctl.backends.kv_events import kv_events, kv_events_problems
+from srtctl.backends.sglang_flags import choose, container_release, for_parser, layered, role_flags
 from srtctl.errors import Problem
 from srtctl.plan.environment import dynamo_worker, environment_problems
 from srtctl.plan.model import Probe, RenderedFile, Worker
@@ -61,12 +62,12 @@ class SglangBackend:
     def check(self, job: JobConfig) -> list[Problem]:
         params = _params(job)
         owned = owned_by_role(OWNED + (("kv-events-config",) if params.kv_events_config else ()))
-        problems = flag_problems("model.engine_flags", job.model.engine_flags, owned)
-        problems += flag_problems("backend.sglang_config", params.sglang_config, owned)
+        spell = choose(job).release.canonical
+        problems = [p for key, flags in role_flags(job) for p in flag_problems(key, flags, owned, spell)]
         return problems + kv_events_problems(params.kv_events_config) + environment_problems(job)
 
     def flags(self, job: JobConfig, role: str) -> Mapping[str, Any]:
-        return self._layered(job, role).values
+        return layered(job, role).values
 
     def instances(self, job: JobConfig) -> int:
         return 1  # data-parallel ranks of one server register together
@@ -75,7 +76,7 @@ class SglangBackend:
         self, job: JobConfig, worker: Worker, rank: int, programs: Programs, ports: PortBook, number: int
     ) -> RankCommand | None:
         slot, name = worker.ranks[rank].slot, process_name(worker, rank)
-        flags = self._layered(job, worker.role)
+        flags = layered(job, worker.role)
         mine = _users_flags(job, worker.role, flags.values)
         replicas, attention_ranks = data_parallel(flags.values)
         http = ports.request(f"{name}/http", slot, WORKER_HTTP, stride=WORKER_HTTP_STRIDE)
@@ -102,8 +103,16 @@ class SglangBackend:
             argv=(*argv, *to_argv(mine)),
             env=env,
             probe=probe if rank == 0 else None,  # a leader is ready only when all its ranks have joined
-            flag_sources={flag: source for flag, source in flags.sources.items() if flag in mine},
+            flag_sources=flags.described(mine),
         )
+
+    def provenance(self, job: JobConfig) -> dict[str, str | None]:
+        chosen = choose(job)
+        return {
+            "engine_version": job.backend.version or container_release(job),
+            "flag_table": chosen.release.version,
+            "flag_table_because": chosen.how,
+        }
 
     def files(self, job: JobConfig, workers: Sequence[Worker]) -> tuple[RenderedFile, ...]:
         sections: dict[str, Any] = {}
@@ -112,11 +121,6 @@ class SglangBackend:
                 flags = _users_flags(job, worker.role, self.flags(job, worker.role))
                 sections[worker.role] = _config_section(job, worker, flags)
         return (RenderedFile(CONFIG_FILE, CONFIG_HEAD + dump_sections(sections)),)
-
-    def _layered(self, job: JobConfig, role: str) -> Layered:
-        layers = [("model.engine_flags", job.model.engine_flags),
-                  ("backend.sglang_config", _params(job).sglang_config)]  # fmt: skip
-        return layer(role, layers)
 
 
 def data_parallel(flags: Mapping[str, Any]) -> tuple[int, int]:
@@ -136,7 +140,8 @@ def _users_flags(job: JobConfig, role: str, flags: Mapping[str, Any]) -> dict[st
     owned = {*OWNED, "served-model-name", "disaggregation-mode"}
     if kv_events(_params(job).kv_events_config, role):
         owned.add("kv-events-config")
-    return {flag: value for flag, value in flags.items() if flag not in owned}
+    users = {flag: value for flag, value in flags.items() if flag not in owned}
+    return for_parser(users, choose(job).release)
 
 
 CONFIG_HEAD = """\

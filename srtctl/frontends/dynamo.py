@@ -30,6 +30,6 @@ class DynamoFrontend:
     ) -> FrontendCommand:
         argv = [programs.path("dynamo_python"), "-m", "dynamo.frontend"]
         argv += ["--http-host", place.listen, "--http-port", port_token(place.port)]
-        args = {canonical(name, {}): value for name, value in job.frontend.args.items()}
+        args = {canonical(name): value for name, value in job.frontend.args.items()}
         # Its /health says "healthy" from the first moment: it proves the process, the census proves the rest.
         return FrontendCommand((*argv, *to_argv(args)), {}, Probe("http", address(place.slot, place.port), "/health"))

@@ -38,7 +38,7 @@ class SglangRouter:
         # Its metrics have a fixed port by default, which a second router on the same node would not get.
         metrics = ports.request(f"{place.name}/metrics", place.slot, ROUTER_METRICS)
         argv += ["--prometheus-host", host_token(place.slot), "--prometheus-port", metrics]
-        args = {canonical(name, {}): value for name, value in job.frontend.args.items()}
+        args = {canonical(name): value for name, value in job.frontend.args.items()}
         health = job.health_check
         # It gives up on workers that load weights for longer than this; ours is the deadline that counts.
         args.setdefault("worker-startup-timeout-secs", int(health.max_attempts * health.interval_seconds))

@@ -287,7 +287,7 @@ def _provenance(job: JobConfig, programs: Programs, model_path: str, tokenizer_p
         "tokenizer_path": tokenizer_path,
         "model_precision": job.model.precision,
         "engine": getattr(job.backend, "engine_type", job.backend.type),
-        "engine_version": job.backend.version,
+        **BACKENDS[job.backend.type].provenance(job),
         "cluster": job.cluster.name,
         "gpu_type": job.resources.gpu_type or job.cluster.gpu_type,
         "gpus_simulated": not BACKENDS[job.backend.type].engines_use_gpus,

@@ -61,7 +61,14 @@ class BackendConfig:
     """What every backend has; each adds its own keys in `srtctl/backends/<type>.py`."""
 
     type: str = key("sglang", "Which engine runs in the workers; one of the registered backends.")
-    version: Optional[str] = key(None, "Release of the engine, such as 0.5.23; chooses the flags that are known.")
+    version: Optional[str] = key(
+        None, "Release of the engine, such as 0.5.23; unset: the one in the container's name, else the newest known."
+    )
+    flags: str = key(
+        "strict",
+        "Flags that this release doesn't have: strict refuses them, translate rewrites older names and says so.",
+        allowed=("strict", "translate"),
+    )
     prefill_environment: Dict[str, str] = key({}, "Variables of prefill workers; `{node}` is the node's name.")
     decode_environment: Dict[str, str] = key({}, "Variables of decode workers.")
     aggregated_environment: Dict[str, str] = key({}, "Variables of aggregated workers.")

@@ -19,6 +19,7 @@ from srtctl.validate import (
     mounts,
     profiling,
     sglang,
+    sglang_releases,
     slurm,
     texts,
 )
@@ -72,7 +73,7 @@ RULES: tuple[Rule, ...] = (
 )
 """The rules of every job, in the order in which their findings are shown."""
 
-BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {"sglang": sglang.RULES}
+BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {"sglang": (*sglang_releases.RULES, *sglang.RULES)}
 """Further rules by backend."""
 
 _FROM_GROUP = re.compile(r"[\w/@.-]+=\S+ \(")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from srtctl.backends.flags import ALIASES, layer
+from srtctl.backends.flags import layer
+from srtctl.backends.sglang_flags import layered, role_flags
 from srtctl.composed import Sources
 from srtctl.errors import Problem, Severity
 from srtctl.plan.model import ROLES
@@ -79,21 +80,18 @@ class Context:
     @cached_property
     def _role_flags(self) -> list[tuple[str, RoleFlags]]:
         """(dotted key, flags by role), weakest first; the model's are a real engine's and don't reach the mocker."""
-        job, found = self.job, []
-        if job.backend.type != "mocker":
-            found.append(("model.engine_flags", job.model.engine_flags))
-        own = getattr(job.backend, f"{job.backend.type}_config", None)
-        if isinstance(own, RoleFlags):
-            found.append((f"backend.{job.backend.type}_config", own))
-        return found
+        if self.job.backend.type != "mocker":
+            return role_flags(self.job)
+        own = getattr(self.job.backend, "mocker_config", None)
+        return [("backend.mocker_config", own)] if isinstance(own, RoleFlags) else []
 
     @cached_property
     def _flags(self) -> dict[str, dict[str, Flag]]:
-        aliases = ALIASES if self.job.backend.type == "sglang" else {}
+        sglang = self.job.backend.type == "sglang"
         by_role: dict[str, dict[str, Flag]] = {}
         for role in ROLES:
-            layered = layer(role, self._role_flags, aliases)
-            by_role[role] = {name: Flag(name, value, layered.sources[name]) for name, value in layered.values.items()}
+            found = layered(self.job, role) if sglang else layer(role, self._role_flags)
+            by_role[role] = {name: Flag(name, value, found.sources[name]) for name, value in found.values.items()}
         return by_role
 
     def flags(self, role: str) -> Mapping[str, Flag]:

@@ -12,7 +12,7 @@ from srtctl.validate.context import Context, Rule, as_integer
 OWNED_RULE = "owned-flag"
 """The backends' rule about flags that placement decides; see `with_sources`."""
 
-_NAME = re.compile(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*")
+FLAG_NAME = re.compile(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def flag_words(context: Context) -> Iterator[Problem]:
@@ -20,7 +20,7 @@ def flag_words(context: Context) -> Iterator[Problem]:
     for _, where, flags in (*context.flag_maps, ("", "frontend.args", context.job.frontend.args)):
         for written, value in flags.items():
             key = f"{where}.{written}"
-            if _NAME.fullmatch(written) is None:
+            if FLAG_NAME.fullmatch(written) is None:
                 yield Problem("flag-name", "no name of a flag", key, written, "letters, digits, - and _")
             if isinstance(value, (list, tuple)) and any(isinstance(item, (list, tuple, Mapping)) for item in value):
                 text = "a list of values can't hold lists or mappings"

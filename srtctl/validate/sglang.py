@@ -5,6 +5,7 @@ An error is what SGLang itself refuses or what its GPUs can't hold; a rule that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from srtctl.errors import Problem, Severity
@@ -12,15 +13,16 @@ from srtctl.validate.context import Context, Rule, as_integer
 
 DISPATCH_VARIABLE = "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
 DISPATCH_DEFAULT = 128
+_NOT_POSITIVE = re.compile(r"-\d+|0+")
 
 
 def parallel_sizes(context: Context) -> Iterator[Problem]:
-    """Sizes are positive integers."""
+    """Sizes are positive; that they are integers the release's table says."""
     for role in context.workers:
         for name in ("tp-size", "pp-size", "dp-size", "ep-size", "attn-dp-size"):
             flag = context.flags(role).get(name)
-            if flag is not None and flag.value is not None and (as_integer(flag.value) or 0) < 1:
-                yield Problem("parallel-size", "must be a positive integer", flag.key, flag.value, "1 or more")
+            if flag is not None and _NOT_POSITIVE.fullmatch(str(flag.value)):
+                yield Problem("parallel-size", "must be positive", flag.key, flag.value, "1 or more")
 
 
 def gpus_of_a_worker(context: Context) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from srtctl.backends import BACKENDS
 from srtctl.backends.flags import canonical, to_argv
 from srtctl.backends.mocker import MockerParams
 from srtctl.backends.sglang import SglangParams
+from srtctl.backends.sglang_flags import layered as layered_flags
 from srtctl.schema import RoleFlags
 from tests.plan.jobs import disagg
 
@@ -32,8 +33,7 @@ def test_arguments(flags: dict[str, Any], argv: list[str]) -> None:
 @pytest.mark.parametrize(
     ("written", "name"),
     [
-        ("tp", "tp-size"),
-        ("tensor_parallel_size", "tp-size"),
+        ("tensor_parallel_size", "tensor-parallel-size"),
         ("--ep-size", "ep-size"),
         ("trust_remote_code", "trust-remote-code"),
     ],
@@ -44,29 +44,28 @@ def test_one_spelling(written: str, name: str) -> None:
 
 def layered() -> Any:
     made = disagg(backend="sglang")
-    made.model.engine_flags = RoleFlags({"tp-size": 1, "a": 1}, prefill={"a": 2, "b": 2})
+    made.model.engine_flags = RoleFlags({"tp-size": 1, "log-level": 1}, prefill={"log-level": 2, "port": 2})
     assert isinstance(made.backend, SglangParams)
     made.backend.sglang_config = RoleFlags(
-        {"b": 3, "c": 3}, prefill={"c": 4, "tensor-parallel-size": 4}, decode={"a": None}
+        {"port": 3, "dtype": 3}, prefill={"dtype": 4, "tensor-parallel-size": 4}, decode={"log-level": None}
     )
     return made
 
 
 def test_the_job_stands_over_the_model_and_the_role_over_what_is_common() -> None:
     flags = BACKENDS["sglang"].flags
-    assert flags(layered(), "prefill") == {"tp-size": 4, "a": 2, "b": 3, "c": 4}
-    assert flags(layered(), "decode") == {"tp-size": 1, "a": None, "b": 3, "c": 3}
+    assert flags(layered(), "prefill") == {"tp-size": 4, "log-level": 2, "port": 3, "dtype": 4}
+    assert flags(layered(), "decode") == {"tp-size": 1, "log-level": None, "port": 3, "dtype": 3}
 
 
 def test_sources_name_the_key_as_it_was_written() -> None:
     made = layered()
-    backend: Any = BACKENDS["sglang"]
-    sources = backend._layered(made, "prefill").sources
+    sources = layered_flags(made, "prefill").sources
     assert sources == {
         "tp-size": "backend.sglang_config.prefill.tensor-parallel-size",
-        "a": "model.engine_flags.prefill.a",
-        "b": "backend.sglang_config.common.b",
-        "c": "backend.sglang_config.prefill.c",
+        "log-level": "model.engine_flags.prefill.log-level",
+        "port": "backend.sglang_config.common.port",
+        "dtype": "backend.sglang_config.prefill.dtype",
     }
 
 

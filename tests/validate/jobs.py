@@ -33,6 +33,7 @@ SGLANG: dict[str, Any] = {
     "model": {"path": "dsr1", "container": "sglang", "experts": 256},
     "backend": {
         "type": "sglang",
+        "version": "0.5.21",  # the last that doesn't call enable-dp-attention deprecated
         "sglang_config": {
             "prefill": {"tp-size": 8, "disaggregation-transfer-backend": "nixl", "kv-cache-dtype": "fp8_e4m3"},
             "decode": {"tp-size": 16, "dp-size": 16, "ep-size": 16, "enable-dp-attention": True,
@@ -55,7 +56,7 @@ SGLANG: dict[str, Any] = {
 
 AGGREGATED: dict[str, Any] = {
     **SGLANG,
-    "backend": {"type": "sglang", "sglang_config": {"aggregated": {"tp-size": 8}}},
+    "backend": {"type": "sglang", "version": "0.5.21", "sglang_config": {"aggregated": {"tp-size": 8}}},
     "resources": {"agg_nodes": 2, "agg_workers": 2},
 }
 

@@ -14,13 +14,13 @@ from srtctl.identity import canonical_config, config_id, deployment_id
 from srtctl.schema import JobConfig
 from srtctl.validate import build_job
 from srtctl.validate.fieldplan import FieldPlan, plan_of
-from tests.validate.jobs import AGGREGATED, MOCKER, SGLANG, changed
+from tests.validate.jobs import AGGREGATED, GONE, MOCKER, SGLANG, changed
 
 # Results on users' disks are found by these. A change here needs a new id_version, and a reason.
 GOLDEN = [
     (MOCKER, "07e4dcd51d6d2165", "c708ac7d1a602a2f"),
-    (SGLANG, "64d1fa0330e707bf", "2d5ac917cdbcd78d"),
-    (AGGREGATED, "9c381a0c809c1686", "8e7fb8269171b4c1"),
+    (changed(SGLANG, {"backend.version": GONE}), "64d1fa0330e707bf", "2d5ac917cdbcd78d"),
+    (changed(AGGREGATED, {"backend.version": GONE}), "9c381a0c809c1686", "8e7fb8269171b4c1"),
 ]
 
 

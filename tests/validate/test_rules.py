@@ -18,7 +18,7 @@ ROWS: dict[str, Row] = {
     "bad hub id": (SGLANG, {"model.path": "hf:Qwen3"}, {("model-path", ERROR, "model.path")}),
     "built-in that is not there": (MOCKER, {"model.path": "builtin:big"}, {("model-path", ERROR, "model.path")}),
     "image alias misspelt": (SGLANG, {"model.container": "sglnag"}, {("container", ERROR, "model.container")}),
-    "image in a registry": (SGLANG, {"model.container": "lmsysorg/sglang:v0.5.23"}, set()),
+    "image in a registry": (SGLANG, {"model.container": "lmsysorg/sglang:v0.5.21"}, set()),
     "no image where every process needs one": (
         SGLANG, {"model.container": None},
         {("container", ERROR, "model.container")}),

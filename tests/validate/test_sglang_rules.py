@@ -18,14 +18,14 @@ ROWS: dict[str, Row] = {
         {("worker-gpus", ERROR, f"{DECODE}.tp-size")}),
     "attn-dp-size instead": (
         SGLANG, {f"{DECODE}.enable-dp-attention": GONE, f"{DECODE}.dp-size": GONE,
-                 f"{DECODE}.attn-dp-size": 16}, set()),
+                 f"{DECODE}.attn-dp-size": 16, "backend.version": "0.5.23"}, set()),
     "tp x pp": (SGLANG, {f"{PREFILL}.tp-size": 4, f"{PREFILL}.pp-size": 2}, set()),
     "workers that share nodes: 6 x 2 + 2 x 2 GPUs on 2 nodes": (
         SGLANG, {"resources": {"prefill_nodes": 2, "prefill_workers": 6, "decode_nodes": 0, "decode_workers": 2},
                  "backend.sglang_config": {"common": {"tp-size": 2}}}, set()),
     "tp that is no number": (
         SGLANG, {f"{PREFILL}.tp-size": "all"},
-        {("parallel-size", ERROR, f"{PREFILL}.tp-size"),
+        {("flag-value", ERROR, f"{PREFILL}.tp-size"),
          ("worker-gpus", WARNING, f"{PREFILL}.tp-size")}),
     "ep that no recipe has": (
         SGLANG, {f"{DECODE}.ep-size": 8}, {("ep-size", WARNING, f"{DECODE}.ep-size")}),
@@ -82,8 +82,8 @@ ROWS: dict[str, Row] = {
     "a flag with a blank": (
         SGLANG, {f"{PREFILL}.tp size": 4}, {("flag-name", ERROR, f"{PREFILL}.tp size")}),
     "lists in a list": (
-        SGLANG, {f"{PREFILL}.cuda-graph-bs": [[1, 2], 4]},
-        {("flag-value", ERROR, f"{PREFILL}.cuda-graph-bs")}),
+        SGLANG, {f"{PREFILL}.cuda-graph-bs-prefill": [[1, 2], 4]},
+        {("flag-value", ERROR, f"{PREFILL}.cuda-graph-bs-prefill")}),
 }  # fmt: skip
 
 

@@ -1,0 +1,200 @@
+"""The tables of SGLang's releases against its own parser, and what stands for a flag in another release."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srtctl.backends.sglang_flags import choose, layered, nearest
+from srtctl.backends.sglang_releases import FLAGS, VARIABLES, order, release, releases, renamed_variables
+from srtctl.backends.sglang_translate import replacement
+from srtctl.schema import RoleFlags
+from tests.plan.jobs import disagg
+
+PARSER = json.loads((Path(__file__).parent.parent / "data" / "sglang-0.5.23-parser.json").read_text(encoding="utf-8"))
+
+
+def test_the_table_is_what_the_parser_of_that_release_has() -> None:
+    flags = release("0.5.23").flags
+    table = {}
+    for name, flag in flags.items():
+        names = {name, *flag.aliases} | ({f"no-{name}"} if flag.kind == "toggle" else set())
+        choices = sorted(map(str, flag.choices))
+        table[frozenset(names)] = (flag.kind, flag.nargs, choices)
+    parser = {
+        frozenset(names): (kind, nargs, sorted(map(str, choices or ())))
+        for names, kind, nargs, choices, _ in PARSER["options"]
+    }
+    assert table == parser
+
+
+def test_the_table_has_the_parsers_defaults() -> None:
+    flags = release("0.5.23")
+    for names, kind, _, _, default in PARSER["options"]:
+        own = repr(flags.flags[flags.canonical(names[0])].default)
+        if kind == "switch":  # off, however it is written
+            default = {"False": "None"}.get(default, default)
+        assert own == default, names
+
+
+def test_there_are_tables_for_every_release_since_late_2025_and_they_are_small() -> None:
+    finals = [f"0.5.{number}" for number in range(4, 24)]
+    assert set(finals) <= set(releases())
+    assert {"0.5.8.post1", "0.5.5.post2", "0.5.10.post1"} <= set(releases())
+    assert FLAGS.stat().st_size + VARIABLES.stat().st_size < 300_000
+    assert releases() == sorted(releases(), key=order)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [("0.5.9", "0.5.10"), ("0.5.8", "0.5.8.post1"), ("0.5.10rc0", "0.5.10"), ("0.5.9.post2", "0.5.10rc0")],
+)
+def test_order_of_releases(older: str, newer: str) -> None:
+    assert order(older) < order(newer)
+
+
+# What the packages of these releases say: read in their sources by hand.
+@pytest.mark.parametrize(
+    ("version", "name", "known"),
+    [
+        ("0.5.8.post1", "cuda-graph-max-bs", True),
+        ("0.5.19", "cuda-graph-max-bs", True),
+        ("0.5.20", "cuda-graph-max-bs", False),
+        ("0.5.13", "cuda-graph-max-bs-decode", False),
+        ("0.5.14", "cuda-graph-max-bs-decode", True),
+        ("0.5.23", "attn-dp-size", True),
+        ("0.5.21", "attn-dp-size", False),
+        ("0.5.4", "enable-deepep-moe", True),
+        ("0.5.5", "enable-deepep-moe", False),
+    ],
+)
+def test_when_flags_came_and_went(version: str, name: str, known: bool) -> None:
+    assert (name in release(version).flags) is known
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("tp", "tp-size"),
+        ("tensor_parallel_size", "tp-size"),
+        ("--data-parallel-size", "dp-size"),
+        ("model", "model-path"),
+        ("nccl-init-addr", "dist-init-addr"),
+        ("speculative-draft-model", "speculative-draft-model-path"),
+        ("speculative-algo", "speculative-algorithm"),
+        ("no-dllm-fdfo", "no-dllm-fdfo"),
+        ("no-such-flag", "no-such-flag"),
+    ],
+)
+def test_one_name_of_each_flag(written: str, name: str) -> None:
+    assert release("0.5.23").canonical(written) == name
+    assert written != "tensor_parallel_size" or release("0.5.8").canonical(written) == name
+
+
+# The table of renamed flags that was measured over published recipes against 0.5.23.
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("cuda-graph-max-bs", "--cuda-graph-max-bs-decode"),
+        ("cuda-graph-bs", "--cuda-graph-bs-decode"),
+        ("mamba-scheduler-strategy", "--mamba-radix-cache-strategy"),
+        ("nsa-prefill-backend", "--dsa-prefill-backend"),
+        ("nsa-decode-backend", "--dsa-decode-backend"),
+        ("disable-piecewise-cuda-graph", "--cuda-graph-backend-prefill=disabled"),
+        ("enable-deepep-moe", "--moe-a2a-backend=deepep"),
+        ("enable-ep-moe", "--ep-size"),
+        ("prefill-round-robin-balance", ""),
+        ("stream-output", "--incremental-streaming-output"),
+    ],
+)
+def test_what_replaced_a_flag(name: str, instead: str) -> None:
+    found = replacement(name, release("0.5.23"))
+    assert found is not None
+    assert str(found) == instead
+
+
+def job(version: str | None = None, container: str | None = None, **flags: Any) -> Any:
+    made = disagg(backend="sglang", backend__version=version, backend__flags="translate")
+    made.model.container = container
+    made.backend.sglang_config = RoleFlags(decode={name.replace("_", "-"): value for name, value in flags.items()})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "made"),
+    [
+        ("0.5.23", {"enable_deepep_moe": True}, {"moe-a2a-backend": "deepep"}),
+        ("0.5.23", {"enable_deepep_moe": False}, {}),
+        ("0.5.23", {"enable_ep_moe": True, "tp_size": 8}, {"ep-size": 8, "tp-size": 8}),
+        ("0.5.23", {"cuda_graph_bs": [1, 2]}, {"cuda-graph-bs-decode": [1, 2]}),
+        ("0.5.23", {"cuda_graph_max_bs": 8, "cuda_graph_max_bs_decode": 4}, {"cuda-graph-max-bs-decode": 4}),
+        ("0.5.23", {"prefill_round_robin_balance": True}, {}),
+        ("0.5.23", {"nsa_prefill_cp_mode": "round-robin-split"}, {"cp-strategy": "interleave"}),
+        ("0.5.23", {"disable_piecewise_cuda_graph": True}, {"cuda-graph-backend-prefill": "disabled"}),
+        ("0.5.23", {"disable_cuda_graph": True}, {"disable-cuda-graph": True}),  # deprecated, but taken
+        ("0.5.23", {"no_such_flag": 1}, {"no-such-flag": 1}),
+        ("0.5.8", {"cuda_graph_bs": [1]}, {"cuda-graph-bs": [1]}),
+        ("0.5.8", {"cuda_graph_bs_decode": [1]}, {"cuda-graph-bs": [1]}),  # and back
+        ("0.5.4", {"enable_flashinfer_cutlass_moe": True}, {"moe-runner-backend": "flashinfer_cutlass"}),
+    ],
+)
+def test_translation(version: str, written: dict[str, Any], made: dict[str, Any]) -> None:
+    found = layered(job(version, **written), "decode")
+    assert found.values == made
+    for name in found.translated:
+        assert found.described(made)[name].endswith(" (translated)")
+
+
+def test_every_flag_that_a_release_replaced_has_its_replacement_in_the_newest() -> None:
+    newest = release(releases()[-1])
+    lost = []
+    for version in releases():
+        for name, flag in release(version).flags.items():
+            if flag.deprecated and "<" not in flag.deprecated and name not in newest.flags:
+                found = replacement(name, newest)
+                if found is None:
+                    lost.append(name)
+    # replaced, and what replaced them is gone by now; or with a value that nobody can guess
+    assert set(lost) <= {"piecewise-cuda-graph-compiler", "hybrid-kvcache-ratio", "enable-expert-distribution-metrics"}
+
+
+@pytest.mark.parametrize(
+    ("version", "container", "table", "wanted"),
+    [
+        (None, None, "0.5.23", None),
+        ("0.5.8", None, "0.5.8", "0.5.8"),
+        (None, "lmsysorg/sglang:v0.5.8.post1-cu130", "0.5.8.post1", "0.5.8.post1"),
+        (None, "lmsysorg+sglang+v0.5.5.post2.sqsh", "0.5.5.post2", "0.5.5.post2"),
+        (None, "docker://lmsysorg#sglang:v0.5.12", "0.5.12", "0.5.12"),
+        (None, "0.5.5.post2", "0.5.5.post2", "0.5.5.post2"),
+        (None, "old", "0.5.9", "0.5.9"),  # an alias of the cluster
+        (None, "lmsysorg/sglang:nightly-dev-cu13-20260528", "0.5.23", None),
+        (None, "nvcr.io/nvidia/ai-dynamo/sglang-runtime:0.8.0", "0.5.23", None),  # Dynamo's release, not SGLang's
+        ("0.5.9", "lmsysorg/sglang:v0.5.8", "0.5.9", "0.5.9"),
+        ("0.5.99", None, "0.5.23", "0.5.99"),
+        ("0.5.11.post7", None, "0.5.11", "0.5.11.post7"),
+        ("0.4.9", None, "0.5.4", "0.4.9"),
+    ],
+)
+def test_which_table(version: str | None, container: str | None, table: str, wanted: str | None) -> None:
+    made = job(version, container)
+    made.cluster.containers = {"old": "/images/lmsysorg+sglang+v0.5.9.sqsh"}
+    chosen = choose(made)
+    assert (chosen.release.version, chosen.wanted) == (table, wanted)
+    assert chosen.sure is (wanted is not None or container is None)
+    assert chosen.exact is (wanted is None or wanted == table)
+
+
+def test_the_nearest_release_is_never_newer_than_the_one_that_runs() -> None:
+    assert nearest("0.5.10rc0") == "0.5.9"
+
+
+def test_variables() -> None:
+    # read in the sources of these releases by hand
+    assert "SGLANG_ENABLE_SPEC_V2" in release("0.5.8").variables
+    assert "SGLANG_ENABLE_SPEC_V2" not in release("0.5.23").variables
+    assert "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK" in release("0.5.23").variables
+    assert renamed_variables()["SGLANG_CUTEDSL_MOE_NVFP4_DISPATCH"] == "SGLANG_MOE_NVFP4_DISPATCH"
