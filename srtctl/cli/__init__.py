@@ -19,6 +19,7 @@ VERBS = {
     "cancel": "cancel",
     "results": "results",
     "ssh": "ssh",
+    "import": "importing",
     "init": "init",
     "tools": "tools",
 }

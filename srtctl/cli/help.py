@@ -13,6 +13,7 @@ usage: srtctl apply   [-f RECIPE] [key=value ...] [-m]     start a job or a swee
        srtctl dry-run [-f RECIPE] [key=value ...] [-m]     check it and show all of it; start nothing
        srtctl status | logs | cancel | results  [SWEEP]    see, read, stop, compare
        srtctl init                                         describe this cluster, once
+       srtctl import FILE...                               srt-slurm's job files as groups and short recipes
        srtctl tools list | install                         programs from outside (Dynamo, client, services)
 
 Jobs
@@ -20,7 +21,8 @@ Jobs
   dry-run, validate     the same path, submitting nothing: resolved job, GPUs, commands, files
   A command without a verb is an apply: `srtctl mode=disagg benchmark.isl=2048`.
 
-  -f, --file FILE[:VARIANT]   recipe; VARIANT picks override_*/zip_override_* entries (globs allowed)
+  -f, --file FILE[:VARIANT]   recipe; VARIANT picks override_*/zip_override_* entries (globs allowed);
+                              a directory: every *.yaml in it, all or none; -: standard input
   -m, --multirun              sweep: `mode=agg,disagg resources.decode_workers=1,2 -m`
   --setup-script SCRIPT       run before every worker (from here, else beside the recipe)
   --tags a,b                  words to find the run by

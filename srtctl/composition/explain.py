@@ -161,11 +161,9 @@ def unknown_option(group: str, option: str, known: Sequence[str], source: str) -
 
 def options(group: str, session: Session) -> list[str]:
     """The options of a group, in all directories that are searched."""
-    from pathlib import Path
+    from srtctl.composition.registration import conf_directory
 
-    from srtctl.composition.registration import conf_directory, user_directories
-
-    directories = [conf_directory(), *user_directories(), *(Path(d) for d in session.config_dirs)]
+    directories = [conf_directory(), *session.option_directories()]
     found = {file.stem for directory in directories for file in (directory / group).glob("*.yaml")}
     return sorted(found)
 

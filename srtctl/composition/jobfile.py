@@ -123,7 +123,8 @@ _FRONTEND = {
     **_refused("frontend.ctx_router frontend.gen_router frontend.server_config_extra", _TRTLLM, _EMPTY),
 }
 _DYNAMO = {
-    **_changed("dynamo.install", "the same; unset: true where the recipe names a release or a wheel"),
+    **_changed("dynamo.install", "unset: true where the recipe names a release or a wheel and the cluster runs "
+               "containers; otherwise the image's own is used (srt-slurm: 0.8.0 is installed)"),
     **_kept("dynamo.version dynamo.wheel"),
     **_kept("dynamo.request_plane", "unset: the release's own choice"),
     **_kept("dynamo.event_plane", "unset: nats"),

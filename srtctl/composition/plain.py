@@ -14,6 +14,7 @@ from srtctl.composition.registration import default_cluster
 from srtctl.errors import Problem, Severity, SrtctlError, errors_of
 
 # The order in which groups are composed: what a mode says about the backend comes after the backend itself.
+BASE = "recipe_base"
 GROUP_ORDER = ("cluster", "model", "backend", "frontend", "mode", "benchmark", "profiling")
 
 _REFERENCE = re.compile(r"(\\*)\$\{([^}]*)")
@@ -71,22 +72,44 @@ def prepare_plain(config: dict[str, Any], source: Callable[[str], str], named: s
     found = [] if resolved else reading.read(config, source)
     problems, warnings = errors_of(found), [problem for problem in found if problem.severity is not Severity.ERROR]
     config = {key: _escape(value, everything=resolved) for key, value in config.items()}
+    entries = _shape(config, source, named, {}, problems)
+    return Prepared(config, entries, [BASE], warnings=warnings)
+
+
+def _shape(
+    config: dict[str, Any],
+    source: Callable[[str], str],
+    named: set[str],
+    chosen: Mapping[str, Any],
+    problems: list[Problem],
+) -> list[Any]:
+    """Defaults of a recipe that extends the schema alone: a cluster, and the nodes that its `type` keys mean.
+
+    Args:
+        chosen: Group -> option that the recipe itself chooses.
+        problems: What is wrong already.
+
+    Raises:
+        SrtctlError: `problems`, and a `type` that does not exist.
+    """
+    groups: dict[str, Any] = {**dict(chosen), **dict.fromkeys(named, "???")}
     entries: list[Any] = []
-    cluster = _cluster_entry(config, named)
+    cluster = _cluster_entry(config, set(groups))
     if cluster is not None:
         entries.append({"cluster": cluster})
     for group, default in (("backend", "sglang"), ("benchmark", "manual")):
-        if group not in named:
+        if group not in groups:
             option = _type_of(config, group, default, source, problems)
             entries.append({f"schema/{group}@{group}": option})
     if problems:
         raise SrtctlError(problems)
-    entries += [{group: "???"} for group in GROUP_ORDER if group in named]
-    return Prepared(config, entries, ["recipe_base"], warnings=warnings)
+    return [*entries, *({group: groups[group]} for group in GROUP_ORDER if group in groups)]
 
 
 def prepare_with_defaults(config: dict[str, Any], source: Callable[[str], str], named: set[str]) -> Prepared:
     """A recipe with a defaults list: it extends conf/config.yaml, so its choices of groups override that one's.
+
+    With `recipe_base` in the list it extends the schema alone, as a plain recipe does, and its groups are all it gets.
 
     Raises:
         SrtctlError: The list is no list, or includes the recipe itself.
@@ -95,6 +118,8 @@ def prepare_with_defaults(config: dict[str, Any], source: Callable[[str], str], 
     if not isinstance(raw, list):
         allowed = "[mode: disagg, benchmark: sa-1k1k]"
         raise SrtctlError(Problem("defaults", "must be a list", "defaults", raw, allowed, source=source("defaults")))
+    if BASE in raw:
+        return _on_base(config, raw, source, named)
     entries: list[Any] = []
     overrides: list[Any] = []
     for number, entry in enumerate(raw):
@@ -106,10 +131,31 @@ def prepare_with_defaults(config: dict[str, Any], source: Callable[[str], str], 
         elif isinstance(entry, dict) and len(entry) == 1:
             _sort_entry(entry, entries, overrides)
         else:
-            raise SrtctlError(
-                Problem("defaults", "must be a name or one `group: option`", f"defaults.{number}", entry, source=where)
-            )
+            raise SrtctlError(_no_entry(number, entry, source))
     return Prepared(config, entries, ["config"], overrides, has_self="_self_" in entries)
+
+
+def _on_base(config: dict[str, Any], raw: list[Any], source: Callable[[str], str], named: set[str]) -> Prepared:
+    chosen: dict[str, Any] = {}
+    others: list[Any] = []
+    for number, entry in enumerate(raw):
+        single = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else None
+        if single is not None and single[0] in GROUPS:
+            chosen[single[0]] = single[1]
+        elif single is not None:
+            others.append({str(single[0]): single[1]})
+        elif isinstance(entry, str):
+            _refuse_itself(entry, source(f"defaults.{number}"))
+            others += [] if entry in (BASE, "_self_") else [entry]
+        else:
+            raise SrtctlError(_no_entry(number, entry, source))
+    entries = [*others, *_shape(config, source, named, chosen, [])]
+    return Prepared(config, entries, [BASE])
+
+
+def _no_entry(number: int, entry: Any, source: Callable[[str], str]) -> Problem:
+    where = source(f"defaults.{number}")
+    return Problem("defaults", "must be a name or one `group: option`", f"defaults.{number}", entry, source=where)
 
 
 def _sort_entry(entry: Mapping[str, Any], entries: list[Any], overrides: list[Any]) -> None:
@@ -182,6 +228,11 @@ def _cluster_entry(config: dict[str, Any], named: set[str]) -> str | None:
 def escaped(value: Any) -> Any:
     """A value whose every `${` is meant as it stands."""
     return _escape(value, everything=True)
+
+
+def escape_texts(value: Any) -> Any:
+    """A value of a plain recipe as composition wants it: `${VARIABLE}` of a shell stays as it stands."""
+    return _escape(value, everything=False)
 
 
 def _escape(value: Any, *, everything: bool) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from srtctl.composition import jobfile
 from srtctl.composition.jobfile import FormatKey, Reading
+from srtctl.composition.registration import IN_CONTAINERS
 from srtctl.errors import Problem, Severity
 
 Source = Callable[[str], str]
@@ -135,7 +136,7 @@ def _defaults_of_the_format(config: dict[str, Any]) -> None:
     if isinstance(backend, dict) and backend.get("type") == "mocker":
         backend.setdefault("engine_type", _MOCKED_ENGINE)
     if isinstance(dynamo, dict) and (dynamo.get("version") or dynamo.get("wheel")):
-        dynamo.setdefault("install", True)
+        dynamo.setdefault("install", f"${{{IN_CONTAINERS}:${{cluster.container_runtime}}}}")
     if isinstance(profiling, dict) and isinstance(profiling.get("extra_nsys_args"), str):
         profiling["extra_nsys_args"] = shlex.split(profiling["extra_nsys_args"])
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 PROVIDER = "srtctl"
+IN_CONTAINERS = "in_containers"  # ${in_containers:${cluster.container_runtime}}
 
 
 def conf_directory() -> Path:
@@ -54,10 +55,13 @@ def register() -> None:
     It lives in groups of its own (`schema/...`): a node stored beside the options of a group would be listed as one.
     """
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     from srtctl.backends import BACKENDS
     from srtctl.benchmarks import BENCHMARKS
     from srtctl.schema import JobConfig
+
+    OmegaConf.register_new_resolver(IN_CONTAINERS, lambda runtime: runtime != "none", replace=True)
 
     store = ConfigStore.instance()
     store.store(group="schema", name="job", node=JobConfig, provider=PROVIDER)

@@ -54,6 +54,14 @@ class Session:
     srtslurm: Converted | None = None
     launching: bool = False
 
+    def option_directories(self) -> list[Path]:
+        """Where options of the user's are: --config-dir, `conf` beside the recipe, SRTCTL_CONF, the user's own."""
+        named = [Path(directory).expanduser().absolute() for directory in self.config_dirs]
+        beside = [] if self.recipe is None else [self.recipe.path.absolute().parent / "conf"]
+        # our own conf/, in a checkout, is searched anyway
+        found = [path for path in (*named, *beside) if path.is_dir() and path != conf_directory()]
+        return [*found, *user_directories()]
+
 
 _current: ContextVar[Session | None] = ContextVar("srtctl_composition", default=None)
 
@@ -130,17 +138,13 @@ def _offer_srtslurm(session: Session, overrides: Sequence[str]) -> None:
 
 
 def _own_clusters(session: Session) -> set[str]:
-    directories = [*user_directories(), *map(Path, session.config_dirs)]
-    return {file.stem for directory in directories for file in (directory / "cluster").glob("*.yaml")}
+    return {file.stem for directory in session.option_directories() for file in (directory / "cluster").glob("*.yaml")}
 
 
 def _searched_first() -> list[Path]:
-    """Directories whose options go before ours: --config-dir, SRTCTL_CONF, then the user's own."""
+    """Directories whose options go before ours."""
     session = _current.get()
-    if session is None:
-        return []
-    named = [Path(directory).expanduser().absolute() for directory in session.config_dirs]
-    return [*(path for path in named if path.is_dir()), *user_directories()]
+    return [] if session is None else session.option_directories()
 
 
 def _refuse_primaries(directories: Sequence[Path]) -> None:

@@ -186,9 +186,24 @@ def test_benchmark_keys_of_other_types(write: Callable[..., Path], points_of: Po
 def test_defaults_of_the_format(points_of: Points) -> None:
     mocker = points_of(plain(**{"backend.type": "mocker"}))[0].config["backend"]
     assert (mocker["engine_type"], mocker["speedup_ratio"], mocker["num_gpu_blocks_override"]) == ("vllm", 100.0, 16384)
-    assert points_of(plain(**{"dynamo.version": "0.8.1"}))[0].config["dynamo"]["install"] is True
-    baked = plain(**{"dynamo.version": "0.8.1", "dynamo.install": False})
-    assert points_of(baked)[0].config["dynamo"]["install"] is False
+
+
+@pytest.mark.parametrize(
+    ("said", "cluster", "installed"),
+    [
+        ({"dynamo.version": "0.8.1"}, "h100x8", True),
+        ({"dynamo.version": "0.8.1"}, "local", False),  # runs no containers: what is there is used
+        ({"dynamo.wheel": "/wheels/x.whl"}, "h100x8", True),
+        ({"dynamo.version": "0.8.1", "dynamo.install": False}, "h100x8", False),
+        ({"dynamo.install": True}, "local", True),
+        ({}, "h100x8", False),
+    ],
+)
+def test_where_dynamo_is_installed(points_of: Points, said: dict[str, Any], cluster: str, installed: bool) -> None:
+    point = points_of(plain(**said), f"cluster={cluster}")[0]
+    assert point.config["dynamo"]["install"] is installed
+    swept = points_of(plain(**said), f"cluster={cluster},local", "environment.A=1,2", "-m")
+    assert [p.config["dynamo"]["install"] for p in swept[:2]] == [installed, installed]
 
 
 def test_nsys_arguments_may_be_one_text(points_of: Points) -> None:
