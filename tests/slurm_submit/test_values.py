@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+from srtctl.site import TINY_MODEL
 
 from .conftest import SlurmUser
 
@@ -66,6 +70,25 @@ def test_output_directories_of_any_name(slurm_user: SlurmUser, name: str) -> Non
     assert own.read_text().strip() == job
     assert slurm_user.shown(job)["WorkDir"] == str(sweep / "allocations/0000")
     assert not (slurm_user.home / "bitten").exists()
+
+
+def test_models_scripts_and_variables_of_any_name(slurm_user: SlurmUser) -> None:
+    """They reach the engines, the client and bash on the nodes as they are."""
+    odd = "mödel 'x' \"y\" $(touch bitten) `touch bitten` ;#"
+    shutil.copytree(TINY_MODEL, slurm_user.home / odd)
+    slurm_user.write("set up's $(x).sh", 'printf "value=%s\\n" "$ODD"\n')
+    recipe = yaml.safe_load(Path(slurm_user.job("batch")).read_text())
+    recipe |= {
+        "setup_script": "set up's $(x).sh",
+        "environment": {"ODD": odd},
+        "model": {"path": f"./{odd}", "name": "m"},
+    }
+    path = slurm_user.write("ünï $(code).yaml", yaml.safe_dump(recipe, allow_unicode=True))
+    done = slurm_user.srtctl("apply", "-f", str(path), "--wait")
+    logs = slurm_user.sweep() / "allocations/0000/attempt-0/logs"
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"value={odd}\n" in (logs / "aggregated0.log").read_text()
+    assert not list(slurm_user.home.rglob("bitten"))
 
 
 @pytest.mark.parametrize("name", ["100%", "%j", "back\\slash", "line\nbreak"])
