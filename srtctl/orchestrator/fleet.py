@@ -29,7 +29,8 @@ PING_EVERY_S = 2.0
 ANSWER_WITHIN_S = 20.0
 START_WITHIN_S = 120.0  # a prolog may have to wake the node up
 OTHERS_WITHIN_S = 2.0  # so long a failure on one node waits for those of others
-END_WITHIN_S = 5.0
+END_WITHIN_S = 20.0  # a large scratch directory takes its time to remove
+KILLED = (137, -9)  # exit codes of an srun whose task, or which itself, got SIGKILL
 CLOCKS_APART_S = 0.25
 
 
@@ -52,20 +53,24 @@ class Fleet:
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
         self._closing = threading.Event()
+        self._srun, self._pyz, self._environment = srun, pyz, dict(environment)
+        self._orders: dict[int, dict[str, Any]] = {}
         logs.mkdir(exist_ok=True)
         self.members: dict[int, Member] = {}
         for slot, place in places.items():
-            argv = [sys.executable, "-I", "-S", str(pyz), agent.FLAG]
-            command = step_command(srun, place, f"node{slot}", argv, workdir="/", interactive=True)
             log = logs / f"{place.host}.log"
-            with log.open("ab") as target:
-                process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=target, env=dict(environment),
-                    start_new_session=True,
-                )  # fmt: skip
-            self.members[slot] = Member(slot, place, log, process, time.monotonic())
+            self.members[slot] = Member(slot, place, log, self._agent(slot, place, log), time.monotonic())
         for member in self.members.values():
             threading.Thread(target=self._listen, args=(member,), name=f"node{member.slot}", daemon=True).start()
+
+    def _agent(self, slot: int, place: Place, log: Path) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-I", "-S", str(self._pyz), agent.FLAG]
+        command = step_command(self._srun, place, f"node{slot}", argv, workdir="/", interactive=True)
+        with log.open("ab") as target:
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=target, env=self._environment,
+                start_new_session=True,
+            )  # fmt: skip
 
     # ---- the beginning
 
@@ -76,7 +81,8 @@ class Fleet:
             RunOver: Something is missing on a node, an agent did not start, or the run was told to stop.
         """
         for slot, member in self.members.items():
-            member.send({"op": "begin", **orders[slot]})
+            self._orders[slot] = {"op": "begin", **orders[slot]}
+            member.send(self._orders[slot])
         deadline = time.monotonic() + START_WITHIN_S
         others_until: float | None = None
         while not self._all_said() and time.monotonic() < min(deadline, others_until or deadline):
@@ -156,14 +162,19 @@ class Fleet:
 
     def close(self) -> list[str]:
         """End the agents, which remove their scratch directories; returns what went wrong, as text for warnings."""
+        killed = [] if self._closing.is_set() else [m for m in self.members.values() if m.ended in KILLED]
         self._closing.set()
+        for member in killed:  # a new agent removes what the dead one has left, as all do when they begin
+            member.process = self._agent(member.slot, member.place, member.log)
+            member.send(self._orders[member.slot])
         for member in self.members.values():
             member.send({"op": "end"})
         until = time.monotonic() + END_WITHIN_S
         late = []
         for member in self.members.values():
             try:
-                member.process.wait(0.1 if member.reported else max(0.0, until - time.monotonic()))
+                waits = member in killed or not member.reported
+                member.process.wait(max(0.0, until - time.monotonic()) if waits else 0.1)
             except subprocess.TimeoutExpired:
                 late.append(f"{member.place.host}: its agent did not end in time, so Slurm ends it")
                 member.process.send_signal(signal.SIGTERM)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -171,3 +173,16 @@ def test_a_dead_slurmd_does_not_disturb_a_run(fresh_slurm: Cluster, submit: Subm
     (job.measured() / "go").touch()
     assert job.ended()["outcome"] == "ok", job.log()
     until(lambda: not fresh_slurm.leftovers("n2"), 10, "n2 is clean")
+
+
+def test_a_killed_agent_leaves_nothing_when_the_run_has_ended(slurm: Cluster, submit: Submit) -> None:
+    """The run goes on without its watch there; at its end another agent removes what the first one left."""
+    script = f"import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n{RESULT}"
+    job = submit(slurm, nodes_plan(witness("decode0", 1)), [quick(script)])
+    job.event("measurement_started")
+    (agent,) = [one.pid for one in slurm.processes_on("n2") if one.argv[-1] == "--node"]
+    os.kill(agent, signal.SIGKILL)
+    job.until(lambda status: any("node n2 is no longer watched" in text for text in status["warnings"]))
+    (job.measured() / "go").touch()
+    assert job.ended()["outcome"] == "ok", job.log()
+    slurm.wait_clean()
