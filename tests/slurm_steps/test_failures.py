@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -186,3 +187,16 @@ def test_a_killed_agent_leaves_nothing_when_the_run_has_ended(slurm: Cluster, su
     (job.measured() / "go").touch()
     assert job.ended()["outcome"] == "ok", job.log()
     slurm.wait_clean()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a node of one CPU has none to keep from a job")
+def test_a_job_that_is_held_to_one_cpu_is_told(fresh_slurm: Cluster, submit: Submit) -> None:
+    """As task/cgroup holds those that share a node and did not ask for more; here all that slurmd starts is held."""
+    fresh_slurm.node("n2").kill_slurmd()
+    cpu = min(os.sched_getaffinity(0))
+    fresh_slurm.run(["taskset", "--cpu-list", str(cpu), "slurmd", "-N", "n2"], on="n2")
+    fresh_slurm.wait_idle()
+    status = submit(fresh_slurm, nodes_plan(witness("decode0", 1), witness("decode1", 1)), [quick()]).ended()
+    assert status["outcome"] == "ok", status
+    (said,) = status["warnings"]
+    assert re.fullmatch(r"n2: Slurm lets the job use 1 of \d+ CPUs for 2 servers; they will be slow .*", said)
