@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -176,8 +175,8 @@ class Fleet:
                 waits = member in killed or not member.reported
                 member.process.wait(max(0.0, until - time.monotonic()) if waits else 0.1)
             except subprocess.TimeoutExpired:
+                # Its srun is left alone: told to end, it would have the agent killed before that has removed anything.
                 late.append(f"{member.place.host}: its agent did not end in time, so Slurm ends it")
-                member.process.send_signal(signal.SIGTERM)
         return late
 
     # ---- inside
