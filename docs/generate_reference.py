@@ -32,6 +32,7 @@ ROW_GROUPS = {
     "identity": "Which measurement it is",
     "settings": "What the client was asked for",
     "requests": "Requests and tokens",
+    "score": "Score",
     "measures": "Measures",
     "per_gpu": "Per GPU, with every denominator",
     "timing": "Times",

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent
 # What the orchestrator imports: files, and packages of which every module is taken (registries list their entries).
 PLAN = ("__init__", "codec", "model", "programs", "surroundings", "tokens")
 FILES = ("__init__.py", "errors.py", "rundir.py", *(f"plan/{name}.py" for name in PLAN))
-PACKAGES = ("benchmarks", "orchestrator", "schema")
+PACKAGES = ("benchmarks", "orchestrator", "questions", "schema")
 
 MAIN = """import signal
 import sys
@@ -28,6 +28,9 @@ if sys.argv[1:] == ["--node"]:
 elif sys.argv[1:2] == ["--install"]:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     from srtctl.orchestrator.installing import main
+elif sys.argv[1:2] == ["--questions"]:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    from srtctl.questions.main import main
 else:
     from srtctl.orchestrator.main import main
 

@@ -102,6 +102,7 @@ class Site:
         recipe = recipe or invocation.current.get().recipe
         self._beside = recipe.absolute().parent if recipe is not None else Path.cwd()
         self._paths: dict[str, bool] = {}
+        self._data: dict[str, str] = {}
         self._scripts: dict[str, tuple[str | None, str]] = {}
         self._programs: dict[str, tuple[Programs, list[Problem]]] = {}
 
@@ -111,7 +112,12 @@ class Site:
         tokenizer = self._model(job, job.model.tokenizer_path) if job.model.tokenizer_path else model
         script, fault = self._script(job.setup_script)
         programs, problems = self._find(job)
-        facts = replace(self._machine, paths=self._existing(job, model, tokenizer), setup_script=fault)
+        facts = replace(
+            self._machine,
+            paths=self._existing(job, model, tokenizer),
+            data_faults=self._data_faults(job),
+            setup_script=fault,
+        )
         return SiteView(facts, programs, model, tokenizer, script), problems
 
     @cached_property
@@ -140,6 +146,23 @@ class Site:
             if named:
                 on_the_hub = not path.startswith("/")
                 found[named] = on_the_hub or self._exists(path)
+        return found
+
+    def _data_faults(self, job: JobConfig) -> dict[str, str]:
+        """What is wrong with the content of each data file that is here."""
+        from srtctl.validate.benchmark import data_files
+
+        found = {}
+        for file in data_files(job):
+            if file.path not in self._data and self._exists(file.path):
+                try:
+                    self._data[file.path] = file.fault(Path(file.path))
+                except UnicodeDecodeError:
+                    self._data[file.path] = "it is not a text in UTF-8"
+                except OSError as error:
+                    self._data[file.path] = error.strerror or str(error)
+            if file.path in self._data:
+                found[file.path] = self._data[file.path]
         return found
 
     def _exists(self, path: str) -> bool:

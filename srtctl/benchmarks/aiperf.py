@@ -1,164 +1,155 @@
-"""The client aiperf: its command, and how to read what it leaves in `aiperf/`.
-
-Which requests failed: aiperf takes a stream that simply ends for a good one, whatever was still to come. Every request
-asks for the server's token counts, which come with the stream's last event, so a request without them was cut off (or
-ended in an error event) and counts as failed.
-"""
+"""`aiperf`: synthetic prompts of a mean length, or a data set, sent by aiperf with options of its own."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Type
 
-from srtctl.benchmarks.measurement import Request, measure, step_started_at
-from srtctl.benchmarks.params import SaBenchConfig
+from srtctl.benchmarks import aiperf_client
+from srtctl.benchmarks.base import ClientContext
+from srtctl.benchmarks.ladder import (
+    CONCURRENCY_FORMS,
+    RATE_FORMS,
+    client_seed,
+    concurrencies_of,
+    list_problems,
+    pairs,
+    rates_of,
+)
+from srtctl.benchmarks.load import (
+    LIMITS,
+    AiperfArguments,
+    LoadConfig,
+    aiperf_step,
+    argument_problems,
+    arguments,
+    chosen,
+    missing,
+)
+from srtctl.benchmarks.options import Options
+from srtctl.errors import Problem
+from srtctl.plan.model import PointSteps, Step
+from srtctl.schema.benchmark import BenchmarkConfig
+from srtctl.schema.fields import key
 
-DIRECTORY = "aiperf"
-RECORDS = f"{DIRECTORY}/profile_export.jsonl"
-SUMMARY = f"{DIRECTORY}/profile_export_aiperf.json"
-OUTPUTS = (RECORDS, SUMMARY)
-
-# In offline mode aiperf refuses a tokenizer that is a directory on disk.
-UNSET_ENV = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-
-_CONCURRENCY_PER_WORKER = 8
-_MOST_WORKERS = 32
-_LEAST_CONNECTIONS = 2500
-_CUT_OFF = "the stream ended before the server's token counts came: cut off, or ended by an error event"
-_MEASURED_MARK = b'"benchmark_phase":"profiling"'
-
-
-def command(
-    program: str, params: SaBenchConfig, settings: Mapping[str, Any], url: str, model: str, tokenizer: str
-) -> tuple[str, ...]:
-    """Its argv for one measurement, run in the measurement's directory.
-
-    As many prompts as there are requests, warm-up included, taken in order: no prompt is sent twice, so that no worker
-    answers from its cache.
-    """
-    prompts = settings["requests"] + settings["warmup_requests"]
-    argv = [program, "profile", "--model", model, "--tokenizer", params.custom_tokenizer or tokenizer, "--url", url]
-    argv += ["--endpoint-type", "chat" if params.use_chat_template else "completions", "--streaming"]
-    if params.use_chat_template:
-        argv += ["--apply-chat-template"]  # makes the prompt that much shorter, so that the whole has the wanted length
-    argv += ["--use-server-token-count", "--prompt-corpus", "random", "--random-corpus-style", "sglang"]
-    argv += ["--isl", str(params.isl), "--osl", str(params.osl), "--random-range-ratio", str(params.random_range_ratio)]
-    argv += ["--num-dataset-entries", str(prompts), "--dataset-sampling-strategy", "sequential"]
-    argv += ["--concurrency", str(settings["concurrency"]), "--request-count", str(settings["requests"])]
-    if settings["warmup_requests"]:
-        argv += ["--warmup-request-count", str(settings["warmup_requests"])]
-    if settings["req_rate"] != "inf":
-        argv += ["--request-rate", str(settings["req_rate"])]
-    if params.ignore_eos:
-        argv += ["--extra-inputs", "ignore_eos:true"]
-    if not params.reuse_http_connections:
-        argv += ["--connection-reuse-strategy", "never"]
-    argv += ["--random-seed", str(settings["client_seed"]), "--ui", "none", "--no-server-metrics", "--no-gpu-telemetry"]
-    return (*argv, "--artifact-dir", DIRECTORY, *params.extra_args)
+_DATA = frozenset({"input-file", "custom-dataset-type", "public-dataset", "hf-weka-dataset"})
+_PACE = frozenset({"concurrency", "request-rate", "request-rate-series", "user-centric-rate", "fixed-schedule"})
+_COUNT = frozenset({"request-count", "benchmark-duration", "conversation-num", "fixed-schedule"})
 
 
-def environment(slot: int, concurrency: int) -> dict[str, str]:
-    """Its variables: fewer processes than it would start, enough connections, and nothing left in /tmp."""
-    workers = min(_MOST_WORKERS, -(-concurrency // _CONCURRENCY_PER_WORKER))
+@dataclass
+class AiperfConfig(AiperfArguments, LoadConfig):
+    """`aiperf`: aiperf with options of its own."""
+
+    type: str = key("aiperf", "Synthetic prompts or a data set, sent by aiperf.", allowed=("aiperf",))
+    isl: Optional[int] = key(None, "Mean length of synthetic prompts.", unit="tokens", minimum=1)
+    osl: Optional[int] = key(None, "Mean length of answers.", unit="tokens", minimum=1)
+    concurrencies: Any = key(None, "Requests in flight, one measurement each: a list, or a text such as 1x4x8.")
+    req_rate: Any = key("inf", "Request rate, one measurement each: a number, inf, or a list of them.", unit="1/s")
+    num_requests: Optional[int] = key(None, "Requests of a measurement; default: 10 x concurrency.", minimum=1)
+    num_warmup_requests: Optional[int] = key(None, "Warm-up requests; default: 2 x concurrency.", minimum=0)
+    slo_ttft_ms: Optional[float] = key(None, "Good requests: first token within this.", unit="ms", minimum=0)
+    slo_tpot_ms: Optional[float] = key(None, "Good requests: time per output token at most.", unit="ms", minimum=0)
+    slo_e2el_ms: Optional[float] = key(None, "Good requests: all of it within this.", unit="ms", minimum=0)
+
+
+class Aiperf:
+    """Registry entry."""
+
+    type = "aiperf"
+    params: Type[BenchmarkConfig] = AiperfConfig
+    programs = ("aiperf",)
+
+    def check(self, params: Any) -> list[Problem]:
+        """Everything wrong with these parameters."""
+        given = arguments(params)
+        problems = argument_problems(params)
+        if not _DATA & given.keys():
+            hint = "give benchmark.{0}=…, or a data set: benchmark.aiperf_args.input-file=…"
+            names = [name for name in ("isl", "osl") if getattr(params, name) is None and name not in given]
+            problems += [missing(self.type, name, hint.format(name)) for name in names]
+        if params.concurrencies is not None:
+            problems += list_problems("concurrencies", params.concurrencies, concurrencies_of, CONCURRENCY_FORMS)
+        rate_problems = list_problems("req_rate", params.req_rate, rates_of, RATE_FORMS)
+        problems += rate_problems
+        if params.concurrencies is None and not rate_problems and not _PACE & given.keys():
+            if "inf" in rates_of(params.req_rate):
+                hint = "give benchmark.concurrencies=[4,8], or a request rate: benchmark.req_rate=20"
+                problems.append(missing(self.type, "concurrencies", hint))
+            elif params.num_requests is None and not _COUNT & given.keys():
+                hint = "give benchmark.num_requests=…: without a concurrency nothing says how many to send"
+                problems.append(missing(self.type, "num_requests", hint))
+        return problems
+
+    def steps(self, params: Any, context: ClientContext) -> PointSteps:
+        """One step for each pair of concurrency and request rate."""
+        steps = []
+        for concurrency, rate, name in pairs(params.concurrencies, params.req_rate):
+            settings = _settings(params, concurrency, rate)
+            steps.append(aiperf_step(self.type, params, context, name, settings, _options(params, settings)))
+        return PointSteps(context.config_id, self.type, tuple(steps), unset_env=aiperf_client.UNSET_ENV)
+
+    def parse(self, directory: Path, step: Step) -> list[dict[str, Any]]:
+        """The measurement of the step."""
+        return [aiperf_client.parse(directory, step.name, step.settings)]
+
+    def progress(self, directory: Path, step: Step, state: dict[str, int]) -> int | None:
+        """Measured requests done so far."""
+        return aiperf_client.progress(directory, state)
+
+
+def _settings(params: Any, concurrency: int | None, rate: float | str) -> dict[str, Any]:
+    given = arguments(params)
+    concurrency = concurrency or _whole(given.get("concurrency"))
+    warmup = params.num_warmup_requests
+    if warmup is None:
+        warmup = 2 * (concurrency or 0)
     return {
-        "TMPDIR": f"@scratch:slot{slot}@",  # it leaves a directory behind, and sockets when it is killed
-        "AIPERF_WORKER_MAX_WORKERS_CAP": str(workers),  # a cap: it also looks at the number of CPUs
-        "AIPERF_HTTP_CONNECTION_LIMIT": str(min(65000, max(_LEAST_CONNECTIONS, concurrency))),
-        "AIPERF_RECORD_EXPORT_BATCH_SIZE": "10",  # records reach the file while it runs, for the live view
+        "concurrency": concurrency,
+        "req_rate": given.get("request-rate", rate),
+        "requests": _requests(params, given, concurrency),
+        "warmup_requests": _whole(given.get("warmup-request-count", warmup)),
+        "client": "aiperf",
+        **{name: given.get(name, getattr(params, name)) for name in ("isl", "osl")},
+        **chosen(params, "seed", "ignore_eos", "use_chat_template", *LIMITS),
+        **({"aiperf_args": given} if given else {}),
+        "client_seed": client_seed(params.seed, concurrency, rate, params.isl, params.osl),
     }
 
 
-def parse(directory: Path, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The measurement that it left in `directory`.
-
-    Raises:
-        ValueError: A file is missing or not what aiperf writes.
-    """
-    warmup: list[Request] = []
-    measured: list[Request] = []
-    for record in _records(directory / RECORDS):
-        phase = record["metadata"]["benchmark_phase"]
-        (warmup if phase == "warmup" else measured).append(_request(record))
-    found = measure(name, measured, settings)
-    found["client"] = {"name": "aiperf", "version": _version(directory / SUMMARY)}
-    found["warmup_requests"] = len(warmup)
-    found["warmup_failed"] = sum(bool(r.error) for r in warmup)
-    found["warmup_s"] = max(r.end_s for r in warmup) - min(r.start_s for r in warmup) if warmup else 0.0
-    client_start = step_started_at(directory)
-    first = min((r.start_s for r in (*warmup, *measured)), default=None)
-    found["client_startup_s"] = first - client_start if first is not None and client_start is not None else None
-    return found
-
-
-def progress(directory: Path, state: dict[str, int]) -> int | None:
-    """Measured requests recorded so far."""
-    try:
-        with (directory / RECORDS).open("rb") as file:
-            file.seek(state.get("offset", 0))
-            new = file.read()
-    except FileNotFoundError:
+def _requests(params: Any, given: Mapping[str, Any], concurrency: int | None) -> int | None:
+    """How many will be measured; None where only the client knows."""
+    if "request-count" in given:
+        return _whole(given["request-count"])
+    if _COUNT & given.keys():
         return None
-    whole = new[: new.rfind(b"\n") + 1]
-    state["offset"] = state.get("offset", 0) + len(whole)
-    state["done"] = state.get("done", 0) + whole.count(_MEASURED_MARK)
-    return state["done"]
+    return int(params.num_requests or 10 * (concurrency or 1))
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
+def _whole(value: Any) -> int | None:
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    record = json.loads(line)
-                    record["metadata"]["benchmark_phase"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise ValueError(f"{path}:{number}: not a record of aiperf ({error})") from error
-                yield record
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: the client recorded no request; see its log") from None
-
-
-def _request(record: Mapping[str, Any]) -> Request:
-    metadata, metrics = record["metadata"], record.get("metrics") or {}
-
-    def value(name: str) -> Any:
-        return (metrics.get(name) or {}).get("value")
-
-    start, end = metadata["request_start_ns"] / 1e9, metadata["request_end_ns"] / 1e9
-    error = _error(record, value("usage_completion_tokens"))
-    if error:
-        return Request(start, end, error=error)
-    issued = metadata.get("credit_issued_ns")
-    return Request(
-        start_s=start,
-        end_s=end,
-        ttft_ms=float(value("time_to_first_token") or 0.0),
-        e2el_ms=float(value("request_latency") or 0.0),
-        input_tokens=int(value("usage_prompt_tokens") or 0),
-        output_tokens=int(value("usage_completion_tokens")),
-        chunk_gaps_ms=value("inter_chunk_latency") or (),
-        lag_ms=(metadata["request_start_ns"] - issued) / 1e6 if issued is not None else None,
-    )
-
-
-def _error(record: Mapping[str, Any], answer_tokens: int | None) -> str:
-    error = record.get("error")
-    if error:
-        code = error.get("code")
-        what = f"{error.get('type') or 'error'}: {error.get('message') or ''}"
-        return f"{code} {what}" if code is not None else what
-    if record["metadata"].get("was_cancelled"):
-        return "cancelled by the client"
-    if answer_tokens is None:
-        return _CUT_OFF
-    return "" if answer_tokens > 0 else "the answer has no tokens"
-
-
-def _version(path: Path) -> str | None:
-    try:
-        version = json.loads(path.read_text(encoding="utf-8")).get("aiperf_version")
-        return str(version) if version else None
-    except (OSError, ValueError, AttributeError):
+        return int(value)
+    except (TypeError, ValueError):
         return None
+
+
+def _options(params: Any, settings: Mapping[str, Any]) -> Options:
+    synthetic = not _DATA & arguments(params).keys()
+    chat, requests, warmup = params.use_chat_template, settings["requests"], settings["warmup_requests"] or 0
+    made: Options = {
+        **aiperf_client.endpoint(chat),
+        "use-server-token-count": True,
+        "concurrency": settings["concurrency"],
+        "request-rate": None if settings["req_rate"] == "inf" else settings["req_rate"],
+        "request-count": requests,
+        "warmup-request-count": warmup or None,
+        "extra-inputs": "ignore_eos:true" if params.ignore_eos else None,
+        "random-seed": settings["client_seed"],
+    }
+    if not synthetic:
+        return made
+    prompts = requests + warmup if requests else None
+    texts = {"apply-chat-template": chat, "isl": params.isl, "osl": params.osl, "num-dataset-entries": prompts}
+    return made | texts | {"dataset-sampling-strategy": "sequential"}

@@ -5,7 +5,7 @@ Everything in this package uses the standard library only, because the parsers a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Type
@@ -29,6 +29,7 @@ class ClientContext:
         frontend_endpoints: `host:port` of each frontend (tokens).
         programs: Where the client programs are.
         config_id: Id of the point.
+        python: Interpreter of the nodes that runs what srtctl ships.
     """
 
     endpoint: str
@@ -39,10 +40,30 @@ class ClientContext:
     frontend_endpoints: Sequence[str] = ()
     programs: Programs = Programs()
     config_id: str = ""
+    python: str = "python3"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file that a benchmark reads.
+
+    Attributes:
+        key: Where it is named, such as `benchmark.trace_file`.
+        path: On the client's node.
+        fault: Says what is wrong with a file's content; empty when nothing is. Raises OSError.
+    """
+
+    key: str
+    path: str
+    fault: Callable[[Path], str]
 
 
 class Benchmark(Protocol):
-    """One entry of the registry."""
+    """One entry of the registry.
+
+    It may also have `programs`, the names of `plan.programs.NAMES` that its client needs, and
+    `data_files(params) -> list[DataFile]`, which are looked at before anything starts.
+    """
 
     type: str
     params: Type[BenchmarkConfig]

@@ -12,7 +12,7 @@ class RowField:
     """One field.
 
     Attributes:
-        group: `identity`, `settings`, `requests`, `measures`, `per_gpu`, `timing` or `trust`.
+        group: `identity`, `settings`, `requests`, `score`, `measures`, `per_gpu`, `timing` or `trust`.
         unit: Empty for a text, a count or a structure.
     """
 
@@ -56,6 +56,7 @@ _SETTINGS = _fields(
     ("req_rate", "1/s", "Request rate asked for; inf sends as soon as the concurrency allows"),
     ("isl", "tokens", "Longest prompt asked for"),
     ("osl", "tokens", "Longest answer asked for"),
+    ("prefix_ratio", "", "Part of a prompt that others begin with too, as asked for"),
     ("settings", "", "Every setting of the client"),
 )
 
@@ -67,11 +68,23 @@ _REQUESTS = _fields(
     ("requests_missing", "requests", "Those the client never reported"),
     ("errors", "", "What went wrong, with counts, most frequent first"),
     ("input_tokens", "tokens", "Prompt tokens of completed requests, by the server's count"),
+    ("cached_tokens", "tokens", "Those prompt tokens that the server took from its cache, where its usage tells"),
+    ("cache_hit_ratio", "", "Cached prompt tokens / prompt tokens, of the requests whose usage tells"),
     ("output_tokens", "tokens", "Answer tokens of completed requests, by the server's count"),
     ("isl_mean", "tokens", "Prompt length as the server counted it: mean"),
     ("isl_p50", "tokens", "Prompt length as the server counted it: median"),
     ("osl_mean", "tokens", "Answer length as the server counted it: mean"),
     ("osl_p50", "tokens", "Answer length as the server counted it: median"),
+)
+
+_SCORE = _fields(
+    "score",
+    ("score_name", "", "What the score is, such as accuracy or exact_match"),
+    ("score", "", "Mean over the questions that were answered, 0 to 1"),
+    ("score_stderr", "", "Standard error of the score, by the spread between questions"),
+    ("score_n", "questions", "Questions behind the score; each asked `repeat` times"),
+    ("answers_unreadable", "answers", "Answers in which no choice or number was found; they count as wrong"),
+    ("answers_cut", "answers", "Answers that ended because they reached max_tokens"),
 )
 
 _MEASURES = (
@@ -128,6 +141,17 @@ _TRUST = _fields(
     ("provenance", "", "Model, engine, versions and where they came from"),
 )
 
-ROW_FIELDS: tuple[RowField, ...] = (*_IDENTITY, *_SETTINGS, *_REQUESTS, *_MEASURES, *_PER_GPU, *_TIMING, *_TRUST)
+ROW_FIELDS: tuple[RowField, ...] = (
+    *_IDENTITY,
+    *_SETTINGS,
+    *_REQUESTS,
+    *_SCORE,
+    *_MEASURES,
+    *_PER_GPU,
+    *_TIMING,
+    *_TRUST,
+)
 
-MEASURED: tuple[str, ...] = tuple(field.name for field in (*_REQUESTS, *_MEASURES, *_TIMING) if field.name != "errors")
+MEASURED: tuple[str, ...] = tuple(
+    field.name for field in (*_REQUESTS, *_SCORE, *_MEASURES, *_TIMING) if field.name != "errors"
+)

@@ -1,7 +1,7 @@
 """From requests, as a client recorded them, to one measurement.
 
-A *measurement* is a plain dict with the keys of `rows.ROW_FIELDS` whose group is `requests`, `measures` or `timing`,
-and `client` = {"name", "version"} and `errors` = [{"what", "count"}, …].
+A *measurement* is a plain dict with the keys of `rows.ROW_FIELDS` whose group is `requests`, `score`, `measures` or
+`timing`, and `client` = {"name", "version"} and `errors` = [{"what", "count"}, …].
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Request:
         input_tokens: Prompt length by the server's count.
         output_tokens: Answer length by the server's count.
         chunk_gaps_ms: Gaps between successive chunks.
+        cached_tokens: Prompt tokens that the server took from its cache; None where it doesn't tell.
         lag_ms: How late the client sent it, by its own schedule; None where it doesn't tell.
         error: Why it failed; empty for a good one. A failed request's other values count for nothing but the times.
     """
@@ -44,6 +45,7 @@ class Request:
     output_tokens: int = 0
     chunk_gaps_ms: Sequence[float] = ()
     lag_ms: float | None = None
+    cached_tokens: int | None = None
     error: str = ""
 
     @property
@@ -119,11 +121,22 @@ def _throughput(good: Sequence[Request], duration_s: float) -> dict[str, Any]:
         "isl_p50": percentile(inputs, 50) if inputs else None,
         "osl_mean": mean(outputs) if outputs else None,
         "osl_p50": percentile(outputs, 50) if outputs else None,
+        **_cache_hits(good),
         "requests_s": per_second(len(good)),
         "input_tok_s": per_second(total_in),
         "output_tok_s": per_second(total_out),
         "total_tok_s": per_second(total_in + total_out),
         "concurrency_mean": per_second(in_flight_s),
+    }
+
+
+def _cache_hits(good: Sequence[Request]) -> dict[str, Any]:
+    """Of the requests whose usage tells it."""
+    told = [(r.cached_tokens, r.input_tokens) for r in good if r.cached_tokens is not None]
+    cached, prompts = sum(found for found, _ in told), sum(length for _, length in told)
+    return {
+        "cached_tokens": cached if told else None,
+        "cache_hit_ratio": cached / prompts if prompts else None,
     }
 
 

@@ -50,7 +50,7 @@ def _row(
     row["config_id"] = row["config_id"] or point.config_id
     row["deployment_id"] = row["deployment_id"] or plan.deployment_id
     row |= {"benchmark": point.benchmark, "measurement": step.name}
-    row |= {name: settings.get(name) for name in ("concurrency", "req_rate", "isl", "osl")}
+    row |= {name: settings.get(name) for name in ("concurrency", "req_rate", "isl", "osl", "prefix_ratio")}
     row |= {name: measurement[name] for name in MEASURED if name in measurement}
     gpus = _gpu_counts(plan)
     row |= gpus | denominators(row, **gpus)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Type
 
-from srtctl.benchmarks import aiperf, sglang_client
+from srtctl.benchmarks import aiperf_client, sglang_client
 from srtctl.benchmarks.base import ClientContext
+from srtctl.benchmarks.ladder import (
+    CONCURRENCY_FORMS,
+    RATE_FORMS,
+    client_seed,
+    concurrencies_of,
+    list_problems,
+    pairs,
+    rates_of,
+)
+from srtctl.benchmarks.options import Options
 from srtctl.benchmarks.params import SaBenchConfig
 from srtctl.errors import Problem
 from srtctl.plan.model import PointSteps, Step
 from srtctl.schema.benchmark import BenchmarkConfig
-
-_CONCURRENCY_FORMS = "whole numbers from 1: a list such as [4, 8], one number, or a text such as 4x8"
-_RATE_FORMS = "inf, a number above 0, or a list of these"
 
 
 class SaBench:
@@ -30,8 +34,8 @@ class SaBench:
         """Everything wrong with these parameters."""
         problems = [_missing(key) for key in ("isl", "osl", "concurrencies") if getattr(params, key) is None]
         if params.concurrencies is not None:
-            problems += _list_problems("concurrencies", params.concurrencies, concurrencies_of, _CONCURRENCY_FORMS)
-        problems += _list_problems("req_rate", params.req_rate, rates_of, _RATE_FORMS)
+            problems += list_problems("concurrencies", params.concurrencies, concurrencies_of, CONCURRENCY_FORMS)
+        problems += list_problems("req_rate", params.req_rate, rates_of, RATE_FORMS)
         if not 0 <= params.random_range_ratio <= 1:
             problems.append(
                 Problem(
@@ -46,76 +50,21 @@ class SaBench:
 
     def steps(self, params: Any, context: ClientContext) -> PointSteps:
         """One step for each pair of concurrency and request rate; fewer requests in flight come first."""
-        rates = rates_of(params.req_rate)
-        name_rates = len(rates) > 1 or rates != ["inf"]
         steps = [
-            _step(params, context, concurrency, rate, name_rates)
-            for concurrency, rate in itertools.product(concurrencies_of(params.concurrencies), rates)
+            _step(params, context, concurrency or 1, rate, name)
+            for concurrency, rate, name in pairs(params.concurrencies, params.req_rate)
         ]
-        unset = aiperf.UNSET_ENV if params.client == "aiperf" else ()
+        unset = aiperf_client.UNSET_ENV if params.client == "aiperf" else ()
         return PointSteps(context.config_id, self.type, tuple(steps), unset_env=unset)
 
     def parse(self, directory: Path, step: Step) -> list[dict[str, Any]]:
         """The measurement of the step's client."""
-        client = sglang_client if step.settings.get("client") == "sglang-bench" else aiperf
+        client = sglang_client if step.settings.get("client") == "sglang-bench" else aiperf_client
         return [client.parse(directory, step.name, step.settings)]
 
     def progress(self, directory: Path, step: Step, state: dict[str, int]) -> int | None:
         """Measured requests done so far."""
-        return None if step.settings.get("client") == "sglang-bench" else aiperf.progress(directory, state)
-
-
-def concurrencies_of(value: Any) -> list[int]:
-    """The ladder, in the order given.
-
-    Raises:
-        ValueError: It is none of the accepted forms; the text says why.
-    """
-    entries = value.split("x") if isinstance(value, str) else [value] if isinstance(value, int) else value
-    if not isinstance(entries, (list, tuple)) or not entries:
-        raise ValueError("is no list of whole numbers")
-    found = [_concurrency(entry) for entry in entries]
-    if len(set(found)) != len(found):
-        raise ValueError("names a concurrency twice")
-    return found
-
-
-def _concurrency(entry: Any) -> int:
-    if isinstance(entry, str) and entry.strip().isdecimal():
-        entry = int(entry)
-    if isinstance(entry, bool) or not isinstance(entry, int) or entry < 1:
-        raise ValueError(f"{entry!r} is no whole number from 1")
-    return entry
-
-
-def rates_of(value: Any) -> list[float | str]:
-    """The request rates, in the order given; `inf` for no limit.
-
-    Raises:
-        ValueError: It is none of the accepted forms; the text says why.
-    """
-    entries = value.split("x") if isinstance(value, str) else value
-    entries = list(entries) if isinstance(entries, (list, tuple)) else [entries]
-    if not entries:
-        raise ValueError("is an empty list")
-    found = [_rate(entry) for entry in entries]
-    if len(set(found)) != len(found):
-        raise ValueError("names a rate twice")
-    return found
-
-
-def _rate(entry: Any) -> float | str:
-    if entry is None or isinstance(entry, bool):
-        raise ValueError(f"{entry!r} is no request rate")
-    try:
-        rate = float(entry)
-    except (TypeError, ValueError):
-        raise ValueError(f"{entry!r} is no request rate") from None
-    if rate == math.inf:
-        return "inf"
-    if not rate > 0:
-        raise ValueError(f"{entry!r} is not above 0")
-    return int(rate) if rate.is_integer() else rate
+        return None if step.settings.get("client") == "sglang-bench" else aiperf_client.progress(directory, state)
 
 
 def _missing(key: str) -> Problem:
@@ -123,30 +72,21 @@ def _missing(key: str) -> Problem:
     return Problem("benchmark-key", "sa-bench needs it", key=f"benchmark.{key}", hint=hint)
 
 
-def _list_problems(key: str, value: Any, read: Any, allowed: str) -> list[Problem]:
-    try:
-        read(value)
-    except ValueError as error:
-        hint = f"write a list: benchmark.{key}=[4,8]" if isinstance(value, str) and "," in value else ""
-        return [Problem("benchmark-list", str(error), key=f"benchmark.{key}", value=value, allowed=allowed, hint=hint)]
-    return []
-
-
-def _step(params: SaBenchConfig, context: ClientContext, concurrency: int, rate: float | str, name_rate: bool) -> Step:
+def _step(params: SaBenchConfig, context: ClientContext, concurrency: int, rate: float | str, name: str) -> Step:
     settings = _settings(params, concurrency, rate)
-    url = f"http://{context.endpoint}"
     if params.client == "sglang-bench":
-        python = context.programs.paths.get("sglang_python", "python3")
-        argv = sglang_client.command(python, params, settings, url, context.model, context.tokenizer)
+        argv = sglang_client.command(context, params, settings) + tuple(params.extra_args)
         env: Mapping[str, str] = {}
         outputs: tuple[str, ...] = sglang_client.OUTPUTS
     else:
-        program = context.programs.path("aiperf")
-        argv = aiperf.command(program, params, settings, url, context.model, context.tokenizer)
-        env = aiperf.environment(context.slot, concurrency)
-        outputs = aiperf.OUTPUTS
+        argv = aiperf_client.command(
+            context, _aiperf_options(params, settings), custom_tokenizer=params.custom_tokenizer
+        )
+        argv += tuple(params.extra_args)
+        env = aiperf_client.environment(context.slot, concurrency)
+        outputs = aiperf_client.OUTPUTS
     return Step(
-        name=f"c{concurrency:04d}" + (f"-r{rate}" if name_rate else ""),
+        name=name,
         benchmark=SaBench.type,
         argv=argv,
         env=env,
@@ -171,14 +111,33 @@ def _settings(params: SaBenchConfig, concurrency: int, rate: float | str) -> dic
         "reuse_http_connections": params.reuse_http_connections,
         **{name: getattr(params, name) for name in names},
         **{name: getattr(params, name) for name in limits if getattr(params, name) is not None},
-        "client_seed": _client_seed(params, concurrency, rate),
+        "client_seed": client_seed(params.seed, concurrency, rate, params.isl, params.osl),
     }
 
 
-def _client_seed(params: SaBenchConfig, concurrency: int, rate: float | str) -> int:
-    """The same for the same workload everywhere, and another one for every measurement of a server.
+def _aiperf_options(params: SaBenchConfig, settings: Mapping[str, Any]) -> Options:
+    """As many prompts as there are requests, warm-up included, taken in order.
 
-    With one seed for all, a measurement's prompts would begin as those of the one before: the server has these cached.
+    No prompt is sent twice, so that no worker answers from its cache.
     """
-    text = f"{params.seed}/{concurrency}/{rate}/{params.isl}/{params.osl}"
-    return zlib.crc32(text.encode()) & 0x7FFFFFFF
+    chat, warmup = params.use_chat_template, settings["warmup_requests"]
+    return {
+        **aiperf_client.endpoint(chat),
+        # makes the prompt that much shorter, so that the whole has the wanted length
+        "apply-chat-template": chat,
+        "use-server-token-count": True,
+        "prompt-corpus": "random",
+        "random-corpus-style": "sglang",
+        "isl": params.isl,
+        "osl": params.osl,
+        "random-range-ratio": params.random_range_ratio,
+        "num-dataset-entries": settings["requests"] + warmup,
+        "dataset-sampling-strategy": "sequential",
+        "concurrency": settings["concurrency"],
+        "request-count": settings["requests"],
+        "warmup-request-count": warmup or None,
+        "request-rate": None if settings["req_rate"] == "inf" else settings["req_rate"],
+        "extra-inputs": "ignore_eos:true" if params.ignore_eos else None,
+        "connection-reuse-strategy": None if params.reuse_http_connections else "never",
+        "random-seed": settings["client_seed"],
+    }

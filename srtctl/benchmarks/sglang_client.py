@@ -12,27 +12,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from srtctl.benchmarks.base import ClientContext
 from srtctl.benchmarks.measurement import Request, measure
-from srtctl.benchmarks.params import SaBenchConfig
+from srtctl.benchmarks.options import Options, merged, words
 
 RESULT = "bench_serving.jsonl"
 OUTPUTS = (RESULT,)
 
 
 def command(
-    python: str, params: SaBenchConfig, settings: Mapping[str, Any], url: str, model: str, tokenizer: str
+    context: ClientContext,
+    params: Any,
+    settings: Mapping[str, Any],
+    given: Mapping[str, Any] | None = None,
+    *,
+    dataset: str = "random-ids",
 ) -> tuple[str, ...]:
-    """Its argv for one measurement, run in the measurement's directory."""
-    argv = [python, "-m", "sglang.bench_serving", "--base-url", url]
-    argv += ["--backend", "sglang-oai-chat" if params.use_chat_template else "sglang-oai"]
-    argv += ["--model", model, "--tokenizer", params.custom_tokenizer or tokenizer, "--dataset-name", "random-ids"]
-    argv += ["--random-input-len", str(params.isl), "--random-output-len", str(params.osl)]
-    argv += ["--random-range-ratio", str(params.random_range_ratio), "--num-prompts", str(settings["requests"])]
-    argv += ["--max-concurrency", str(settings["concurrency"]), "--request-rate", str(settings["req_rate"])]
-    argv += ["--warmup-requests", str(settings["warmup_requests"]), "--seed", str(settings["client_seed"])]
-    if not params.ignore_eos:
-        argv += ["--disable-ignore-eos"]
-    return (*argv, "--disable-tqdm", "--output-details", "--output-file", RESULT, *params.extra_args)
+    """Its argv for one measurement, run in the measurement's directory.
+
+    Args:
+        params: The benchmark's keys: `isl`, `osl`, `random_range_ratio`, `use_chat_template`, `ignore_eos`.
+        given: The user's own options, which take the place of ours.
+        dataset: Where the prompts come from, in the client's words.
+    """
+    options: Options = {
+        "base-url": f"http://{context.endpoint}",
+        "backend": "sglang-oai-chat" if params.use_chat_template else "sglang-oai",
+        "model": context.model,
+        "tokenizer": params.custom_tokenizer or context.tokenizer,
+        "dataset-name": dataset,
+        "random-input-len": params.isl,
+        "random-output-len": params.osl,
+        "random-range-ratio": params.random_range_ratio,
+        "num-prompts": settings["requests"],
+        "max-concurrency": settings["concurrency"],
+        "request-rate": settings["req_rate"],
+        "warmup-requests": settings["warmup_requests"],
+        "seed": settings["client_seed"],
+        "disable-ignore-eos": not params.ignore_eos,
+        "disable-tqdm": True,
+        "output-details": True,
+        "output-file": RESULT,
+    }
+    python = context.programs.paths.get("sglang_python", "python3")
+    return (python, "-m", "sglang.bench_serving", *words(merged(options, given or {}, {})))
 
 
 def parse(directory: Path, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ DURATION_S = 60.0
 FEWEST_REQUESTS = 100
 FEWEST_REQUESTS_P99 = 1000
 REQUESTS_PER_CONCURRENCY = 10
+_NO_TIMES = "the row holds a score, and no times"
 
 Verdict = dict[str, Any]
 
@@ -83,8 +84,15 @@ def _length(number: str, what: str, key: str) -> Callable[[Mapping[str, Any]], V
     return judge
 
 
+def _of_a_score(row: Mapping[str, Any]) -> bool:
+    """Whether the row is about answers being right; how long they took is then no result."""
+    return row.get("score_name") is not None
+
+
 def _enough(row: Mapping[str, Any]) -> Verdict:
     rule = f"at least {REQUESTS_PER_CONCURRENCY} x concurrency and {FEWEST_REQUESTS} requests"
+    if _of_a_score(row):
+        return _verdict("V5", rule, None, _NO_TIMES)
     done, concurrency = row.get("requests_completed"), row.get("concurrency")
     if done is None:
         return _verdict("V5", rule, None, "the number of requests is not known")
@@ -94,6 +102,8 @@ def _enough(row: Mapping[str, Any]) -> Verdict:
 
 def _enough_for_p99(row: Mapping[str, Any]) -> Verdict:
     rule = f"at least {FEWEST_REQUESTS_P99} requests behind a 99th percentile"
+    if _of_a_score(row):
+        return _verdict("V5.p99", rule, None, _NO_TIMES)
     done = row.get("requests_completed")
     if done is None:
         return _verdict("V5.p99", rule, None, "the number of requests is not known")
@@ -102,6 +112,8 @@ def _enough_for_p99(row: Mapping[str, Any]) -> Verdict:
 
 def _long_enough(row: Mapping[str, Any]) -> Verdict:
     rule = f"at least {DURATION_S:.0f} s long"
+    if _of_a_score(row):
+        return _verdict("V6", rule, None, _NO_TIMES)
     duration = row.get("duration_s")
     if duration is None:
         return _verdict("V6", rule, None, "the duration is not known")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -154,6 +155,7 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
         frontend_endpoints=plan.census.frontends,
         programs=programs_inside(job, programs),
         config_id=config_id,
+        python=job.cluster.python or sys.executable,
     )
     return replace(BENCHMARKS[job.benchmark.type].steps(job.benchmark, context), windows=windows(job))
 

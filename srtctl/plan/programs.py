@@ -43,9 +43,18 @@ def needed(job: JobConfig) -> tuple[str, ...]:
     if not inside:
         names += _engine_programs(job, dynamo)
         names += ["nsys"] if job.profiling.type.startswith("nsys") else []
-    if getattr(job.benchmark, "client", None) == "aiperf" and job.benchmark.type == "sa-bench":
-        names.append("aiperf")
-    return tuple(names)
+    names += _client_programs(job, inside)
+    return tuple(dict.fromkeys(names))
+
+
+def _client_programs(job: JobConfig, inside: bool) -> list[str]:
+    """What the benchmark's client is; SGLang's own comes with the engine's image."""
+    from srtctl.benchmarks import BENCHMARKS
+
+    names = list(getattr(BENCHMARKS.get(job.benchmark.type), "programs", ()))
+    client = getattr(job.benchmark, "client", None)
+    names += {"aiperf": ["aiperf"], "sglang-bench": ["sglang_python"]}.get(str(client), [])
+    return [name for name in names if not (inside and name == "sglang_python")]
 
 
 def _has_nginx(job: JobConfig) -> bool:

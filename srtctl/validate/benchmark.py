@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from srtctl.benchmarks.base import DataFile
 from srtctl.errors import Problem, Severity
 from srtctl.schema import JobConfig
 from srtctl.validate.context import Context, Rule, as_integer
@@ -21,11 +22,44 @@ def own_rules(context: Context) -> Iterator[Problem]:
         yield from entry.check(context.job.benchmark)
 
 
+def data_files(job: JobConfig) -> list[DataFile]:
+    """The files that the benchmark reads."""
+    from srtctl.benchmarks import BENCHMARKS
+
+    named = getattr(BENCHMARKS.get(job.benchmark.type), "data_files", None)
+    return [] if named is None else list(named(job.benchmark))
+
+
+def data(context: Context) -> Iterator[Problem]:
+    """Data files are there and hold what they should, where that can be seen."""
+    for file in data_files(context.job):
+        fault = context.facts.data_faults.get(file.path)
+        if not file.path.startswith("/"):
+            yield Problem(
+                "data-file", "must be an absolute path: the client runs elsewhere", file.key, file.path, "/path/of/it"
+            )
+        elif context.facts.paths.get(file.path) is False:
+            message = "there is no such file" if context.local else "is not on this machine; its node must have it"
+            yield Problem("missing-path", message, file.key, file.path, severity=context.unseen())
+        elif fault:
+            yield Problem("data-file", fault, file.key, file.path)
+
+
+def windows(context: Context) -> Iterator[Problem]:
+    """Answers that don't fit into the model's context would be cut, or refused, one after the other."""
+    supported = context.job.model.max_context_length
+    for name in ("max_tokens", "max_context_length"):
+        asked = as_integer(getattr(context.job.benchmark, name, None))
+        if supported and asked and asked > supported:
+            text = f"the model supports a context of {supported} tokens"
+            yield Problem("context-length", text, f"benchmark.{name}", asked, f"up to {supported}")
+
+
 def concurrencies(job: JobConfig) -> list[int]:
     """The requests in flight of each measurement, as far as they can be read; those that can't are left out."""
     if job.benchmark.type == "manual":  # has the key, and sends nothing
         return []
-    asked = getattr(job.benchmark, "concurrencies", None)
+    asked = getattr(job.benchmark, "concurrencies", None) or getattr(job.benchmark, "concurrency", None)
     if isinstance(asked, str):
         asked = asked.split("x") if _LADDER.fullmatch(asked) else []
     elif not isinstance(asked, (list, tuple)):
@@ -69,4 +103,4 @@ def _capacity(context: Context, role: str) -> tuple[int, str] | None:
     return None if flag is None or not number else (number, flag.key)
 
 
-RULES: tuple[Rule, ...] = (own_rules, queueing)
+RULES: tuple[Rule, ...] = (own_rules, data, windows, queueing)

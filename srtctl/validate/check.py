@@ -161,6 +161,7 @@ def paths_of(job: JobConfig) -> list[str]:
     candidates = [
         model.resolved_model_path(job),
         job.model.tokenizer_path,
+        *(file.path for file in benchmark.data_files(job)),
         *(model.resolved_image(job, image) for image in images if isinstance(image, str)),
         *(mounted if job.cluster.container_runtime != "none" else ()),
     ]

@@ -24,12 +24,15 @@ class SiteFacts:
         setup_script: What is wrong with the setup script, such as `there is no such file`; empty when nothing is.
         environment: Names of the variables set where the command is given; None when not looked at.
         open_files_limit: Hard limit of open files of a process here; None when not known.
+        data_faults: Path of a data file -> what is wrong with its content, empty when nothing is; files that are not
+            here are not listed.
     """
 
     paths: Mapping[str, bool] = field(default_factory=dict)
     setup_script: str = ""
     environment: frozenset[str] | None = None
     open_files_limit: int | None = None
+    data_faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_cfg_of_a_part_of_a_recipe(write: Callable[..., Path], capsys: pytest.Ca
         (["--info", "searchpath"], ["conf"]),
         (["--info", "plugins"], ["SrtSweeper", "SrtPreviewLauncher"]),
         (["--hydra-help"], ["--shell-completion", "hydra/launcher:"]),
-        (["--help"], ["mode: agg", "benchmark: custom"]),
+        (["--help"], ["mode: agg", "benchmark: aiperf, custom"]),
         (["-sc", "install=bash"], ["complete"]),
     ],
 )

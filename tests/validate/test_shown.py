@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from srtctl.benchmarks import BENCHMARKS
 from srtctl.composed import Sources
 from srtctl.errors import Severity, format_problem
 from srtctl.validate import SiteFacts, check_config
@@ -53,10 +54,10 @@ error: slurm.time_limit: is no time limit
     "unknown benchmark": (
         MOCKER,
         {"benchmark.type": "sa_bench"},
-        """\
+        f"""\
 error: benchmark.type: there is no benchmark of this type
   value:   'sa_bench'
-  allowed: custom, manual, sa-bench
+  allowed: {", ".join(sorted(BENCHMARKS))}
   hint: did you mean sa-bench?""",
     ),
     "secret": (

@@ -1,0 +1,77 @@
+"""`longbenchv2`: multiple choice about texts of 8,000 to two million words.
+
+The data set is the file `data.json` of its authors: a list of objects with `_id`, `domain`, `context`, `question`,
+`choice_A` to `choice_D` and `answer`. Of a context that is too long its middle is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Type
+
+from srtctl.benchmarks.accuracy import Accuracy, AccuracyConfig, Question
+from srtctl.benchmarks.choices import LETTERS, asked, chosen
+from srtctl.benchmarks.records import Record, need, records
+from srtctl.schema.benchmark import BenchmarkConfig
+from srtctl.schema.fields import key
+
+_CHOICES = tuple(f"choice_{letter}" for letter in LETTERS)
+_GAP = "\n[…]\n"
+
+
+@dataclass
+class LongBenchV2Config(AccuracyConfig):
+    """`longbenchv2`: multiple choice about long texts."""
+
+    type: str = key("longbenchv2", "Multiple choice about long texts (LongBench v2).", allowed=("longbenchv2",))
+    num_threads: int = key(16, "Questions in flight.", minimum=1)
+    max_context_length: int = key(
+        128000, "Longest prompt; of longer texts the middle is left out.", unit="tokens", minimum=1
+    )
+    chars_per_token: float = key(
+        3.0, "Characters that a token stands for at least, by which a text's length is judged.", minimum=0.1
+    )
+    categories: List[str] = key([], "Domains to ask about, such as 'Single-Document QA'; empty for all.")
+
+
+class LongBenchV2(Accuracy):
+    """Registry entry."""
+
+    type = "longbenchv2"
+    params: Type[BenchmarkConfig] = LongBenchV2Config
+    source = "https://huggingface.co/datasets/THUDM/LongBench-v2/resolve/main/data.json"
+    options = ("categories", "max_context_length", "chars_per_token")
+
+    def questions(self, path: Path, options: Mapping[str, Any]) -> list[Question]:
+        """Every question of the domains that are asked about."""
+        wanted = set(options.get("categories") or ())
+        longest = int(int(options.get("max_context_length", 128000)) * float(options.get("chars_per_token", 3.0)))
+        found = [_question(record, number, longest) for number, record in enumerate(records(path), 1)]
+        found = [question for question in found if not wanted or question.category in wanted]
+        if not found:
+            raise ValueError(f"holds no question of these categories: {', '.join(sorted(wanted))}")
+        return found
+
+    def read_answer(self, text: str) -> str | None:
+        """The letter."""
+        return chosen(text)
+
+
+def _question(record: Record, number: int, longest: int) -> Question:
+    context, text, answer, *options = need(record, number, "context", "question", "answer", *_CHOICES)
+    letter = str(answer).strip().upper()
+    if letter not in LETTERS:
+        raise ValueError(f"record {number} has the answer {answer!r}, which is none of its choices")
+    end = asked(f"The question is about the text above.\n\n{text}", [str(option) for option in options])
+    prompt = f"{shortened(str(context), longest - len(end))}\n\n{end}"
+    return Question(str(record.get("_id") or number), prompt, letter, str(record.get("domain") or ""))
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, without its middle if it has more than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    half = max(0, longest - len(_GAP)) // 2
+    return text[:half] + _GAP + (text[-half:] if half else "")
