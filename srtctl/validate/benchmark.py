@@ -46,13 +46,25 @@ def data(context: Context) -> Iterator[Problem]:
 
 
 def windows(context: Context) -> Iterator[Problem]:
-    """Answers that don't fit into the model's context would be cut, or refused, one after the other."""
-    supported = context.job.model.max_context_length
-    for name in ("max_tokens", "max_context_length"):
-        asked = as_integer(getattr(context.job.benchmark, name, None))
-        if supported and asked and asked > supported:
-            text = f"the model supports a context of {supported} tokens"
-            yield Problem("context-length", text, f"benchmark.{name}", asked, f"up to {supported}")
+    """Answers longer than the model's context are refused; so are prompts that leave no room for them."""
+    supported, benchmark = context.job.model.max_context_length, context.job.benchmark
+    prompt, answer = (as_integer(getattr(benchmark, name, None)) for name in ("max_context_length", "max_tokens"))
+    if not supported or not answer:
+        return
+    if answer > supported:
+        text = f"the model supports a context of {supported} tokens"
+        yield Problem("context-length", text, "benchmark.max_tokens", answer, f"up to {supported}")
+    elif prompt and prompt + answer > supported:
+        room = f"an answer of {answer} tokens leaves too little of the model's context, {supported} tokens"
+        yield Problem(
+            "context-length",
+            room,
+            "benchmark.max_context_length",
+            prompt,
+            f"up to {supported - answer}",
+            "requests with longer prompts fail",
+            severity=Severity.WARNING,
+        )
 
 
 def concurrencies(job: JobConfig) -> list[int]:

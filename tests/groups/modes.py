@@ -25,7 +25,11 @@ PROGRAMS = Programs(
 )
 MADE_FOR = re.compile(r"^# Made for: model=(\S+) cluster=(\S+)$", re.MULTILINE)
 SIMPLE = ("tiny", "local")
-NEEDED: dict[str, dict[str, Any]] = {"custom": {"command": "true"}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "custom": {"command": "true"},
+    **{name: {"trace_file": "/data/trace.jsonl"} for name in ("trace-replay", "mooncake-router")},
+    **{name: {"dataset_path": "/data/questions"} for name in ("mmlu", "gpqa", "gsm8k", "longbenchv2")},
+}
 """What an option of the benchmark group leaves to its user."""
 
 

@@ -13,7 +13,7 @@ from srtctl.validate import SiteFacts, check
 from tests.groups.modes import CONF, NEEDED, PROGRAMS, config_of, job_of, made_for, options, plan_of, published, words
 
 # Warnings that say something about the pair, not about either of the two.
-ABOUT_THE_PAIR = {"queueing", "simulated-gpus", "open-files"}
+ABOUT_THE_PAIR = {"queueing", "simulated-gpus", "open-files", "context-length"}
 
 
 def composed_modes() -> dict[str, dict[str, Any]]:
