@@ -146,7 +146,7 @@ def _take_benchmark(parts: Parts, parameters: Sequence[str]) -> None:
 def _benchmark_name(values: Mapping[str, Any]) -> str:
     """`sa-8k1k-c512`: prompts, answers and the highest concurrency."""
     lengths = "".join(_short(values.get(key)) for key in ("isl", "osl"))
-    from srtctl.benchmarks.sa_bench import concurrencies_of
+    from srtctl.benchmarks.ladder import concurrencies_of
 
     try:
         most = f"-c{max(concurrencies_of(values.get('concurrencies')))}"

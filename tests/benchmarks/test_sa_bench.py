@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from srtctl.benchmarks import BENCHMARKS, ClientContext
+from srtctl.benchmarks.ladder import concurrencies_of, rates_of
 from srtctl.benchmarks.params import SaBenchConfig
-from srtctl.benchmarks.sa_bench import concurrencies_of, rates_of
 from srtctl.plan.codec import from_json, to_json
 from srtctl.plan.model import PointSteps, Step
 from srtctl.plan.programs import Programs
