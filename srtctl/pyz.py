@@ -31,6 +31,12 @@ elif sys.argv[1:2] == ["--install"]:
 elif sys.argv[1:2] == ["--questions"]:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     from srtctl.questions.main import main
+elif sys.argv[1:2] == ["--stage"]:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    from srtctl.orchestrator.staging import main
+elif sys.argv[1:2] == ["--fetch"]:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    from srtctl.orchestrator.fetching import main
 else:
     from srtctl.orchestrator.main import main
 

@@ -7,7 +7,7 @@ the node's scratch directory at the end, however the end comes: told so, by SIGT
 (the orchestrator is gone). It talks in lines of JSON over standard input and output, each behind a mark, because others
 (a prolog, srun itself) write there too. First it reads an order `begin`:
 
-    to the agent:     begin {interface, label, below, seed, paths, programs, search_path, containers},
+    to the agent:     begin {interface, label, below, seed, make, paths, programs, search_path, containers},
                       ports {requests, use_preferred}, ping, end
     from the agent:   node {…}, ports {numbers | error}, pong {time}
 """
@@ -83,7 +83,8 @@ class Agent:
         return not self._ordered
 
     def _begin(self, order: Mapping[str, Any]) -> None:
-        missing = missing_here(order["paths"], order["programs"], order["search_path"])
+        missing = make_here(order["make"])
+        missing += missing_here(order["paths"], order["programs"], order["search_path"])
         name = address = ""
         try:
             name, address = reached_by(order["interface"])
@@ -138,6 +139,17 @@ class Agent:
         if not self._ordered:  # the servers end at this moment too; what they still write must go as well
             time.sleep(WATCH_AFTER_S)
             scratches.remove(self._scratch, REMOVE_WITHIN_S)
+
+
+def make_here(directories: Sequence[str]) -> list[str]:
+    """Make directories where they are not there; returns those that can't be made, in words."""
+    refused = []
+    for path in directories:
+        try:
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        except OSError as error:
+            refused.append(f"the directory {path} can't be made: {error.strerror}")
+    return refused
 
 
 def missing_here(paths: Sequence[Sequence[str]], programs: Sequence[Sequence[str]], search_path: str) -> list[str]:

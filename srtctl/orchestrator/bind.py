@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ class Bound:
         return found
 
     def _make_table(self) -> None:
-        table = {"allocation": str(self.allocation), "attempt": str(self.attempt)}
+        table = {"allocation": str(self.allocation), "attempt": str(self.attempt), "python": sys.executable}
         for slot, node in self.nodes.items():
             table[f"host:slot{slot}"] = node.address
             table[f"iface:slot{slot}"] = node.iface

@@ -142,6 +142,7 @@ class SlurmMachines:
                 "label": f"{self.job_id}-",
                 "seed": int(self.job_id),
                 "below": [TEMPORARY],
+                "make": list(self._inputs.plan.directories),
                 "paths": paths,
                 "programs": programs,
                 "containers": named,

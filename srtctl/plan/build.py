@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from srtctl.backends import BACKENDS
 from srtctl.backends.base import Backend, RankCommand, process_name
@@ -32,12 +31,13 @@ from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, host_token, p
 from srtctl.plan.preparation import container_of, nginx_image, programs_inside, with_preparation
 from srtctl.plan.profiling import profiler, windows, with_profiler, with_time_for_reports
 from srtctl.plan.programs import Programs
+from srtctl.plan.provenance import gpu_counts, provenance
 from srtctl.plan.topology import Topology, place
 from srtctl.plan.versions import with_version_checks
+from srtctl.plan.weights import PREPARE_S, TOKENIZER, Weights, tokenizer_paths, weights, with_tokenizer
 from srtctl.schema import JobConfig
 
 SETUP_SCRIPT = "setup_script.sh"
-CONTAINER_MODEL = "/model"
 
 
 @dataclass
@@ -47,6 +47,7 @@ class _Draft:
     job: JobConfig
     topology: Topology
     programs: Programs
+    model: Weights
     backend: Backend
     frontend: Frontend
     setup: tuple[str, ...]
@@ -85,11 +86,10 @@ def build_plan(
     Raises:
         SrtctlError: The job can't be placed.
     """
-    job = _settled(job, model_path)
+    job = replace(job, model=replace(job.model, path=model_path, served_name=served_name(job)))
     programs = programs_inside(job, programs)
-    topology = place(job)
-    draft = _draft(job, topology, programs, setup_script_text)
-    frontends = _add_frontends(draft)
+    draft = _draft(job, programs, model_path, tokenizer_path, setup_script_text)
+    topology, frontends = draft.topology, _add_frontends(draft)
     return Plan(
         name=job.name,
         deployment_id=deployment_id,
@@ -104,13 +104,14 @@ def build_plan(
         endpoint=address(topology.head, _public_port(topology)),
         public_port=_public_port(topology),
         files=tuple(draft.files),
-        container=container_of(job, model_path, CONTAINER_MODEL),
-        budgets=with_time_for_reports(job, Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(job))),
+        container=container_of(job, draft.model.mounts),
+        directories=draft.model.directories,
+        budgets=_budgets(draft),
         flush_paths=draft.frontend.flush_paths,
         pass_environment=tuple(job.pass_environment),
-        denominators=_gpu_counts(topology.workers),
+        denominators=gpu_counts(topology.workers),
         flag_sources=draft.flag_sources,
-        provenance=_provenance(job, programs, model_path, tokenizer_path),
+        provenance=provenance(job, programs, model_path, tokenizer_path),
         executor=job.cluster.executor,
         network_interface=job.cluster.network_interface,
         srun_options={**job.cluster.srun_options, **job.srun_options},
@@ -118,12 +119,18 @@ def build_plan(
     )
 
 
-def _draft(job: JobConfig, topology: Topology, programs: Programs, setup_script_text: str | None) -> _Draft:
+def _draft(
+    job: JobConfig, programs: Programs, model_path: str, tokenizer_path: str, setup_script_text: str | None
+) -> _Draft:
     """The services and the workers, on which the frontends are put."""
+    topology = place(job)
+    model = weights(job, topology.workers, topology.client, programs, model_path, tokenizer_path)
     setup = ("bash", SETUP_SCRIPT) if setup_script_text is not None else ()
     backend, frontend = BACKENDS[job.backend.type], FRONTENDS[job.frontend.type]
     ports = PortBook(one_host=job.cluster.nodes_share_host)
-    draft = _Draft(job, topology, programs, backend, frontend, setup, ports)
+    leader = topology.workers[0].ranks[0].slot  # the others' nodes call it the same, but for a model of the hub
+    job = replace(job, model=replace(job.model, path=model.paths[leader]))
+    draft = _Draft(job, topology, programs, model, backend, frontend, setup, ports)
     if setup_script_text is not None:
         draft.files.append(RenderedFile(SETUP_SCRIPT, setup_script_text, 0o755))
     _add_services(draft)
@@ -149,7 +156,7 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
     context = ClientContext(
         endpoint=plan.endpoint,
         model=plan.model,
-        tokenizer=tokenizer_path,
+        tokenizer=TOKENIZER,
         slot=client,
         worker_endpoints={role: found for role, found in endpoints.items() if found},
         frontend_endpoints=plan.census.frontends,
@@ -157,7 +164,9 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
         config_id=config_id,
         python=job.cluster.python or sys.executable,
     )
-    return replace(BENCHMARKS[job.benchmark.type].steps(job.benchmark, context), windows=windows(job))
+    point = BENCHMARKS[job.benchmark.type].steps(job.benchmark, context)
+    paths = tokenizer_paths(job, plan.provenance["model_path"], tokenizer_path, client)
+    return replace(point, steps=tuple(with_tokenizer(job, step, *paths) for step in point.steps), windows=windows(job))
 
 
 def served_name(job: JobConfig) -> str:
@@ -171,11 +180,11 @@ def served_name(job: JobConfig) -> str:
     return job.model.name or job.model.path.rstrip("/").rpartition("/")[2].rpartition(":")[2]
 
 
-def _settled(job: JobConfig, model_path: str) -> JobConfig:
-    """The job with its model as the processes will see it: inside a container the weights lie at a fixed place."""
-    in_container = job.cluster.container_runtime != "none" and model_path.startswith("/")
-    seen = CONTAINER_MODEL if in_container else model_path
-    return replace(job, model=replace(job.model, path=seen, served_name=served_name(job)))
+def _budgets(draft: _Draft) -> Budgets:
+    budgets = Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(draft.job))
+    if draft.model.tasks:
+        budgets = replace(budgets, prepare_s=PREPARE_S)
+    return with_time_for_reports(draft.job, budgets)
 
 
 def _add_services(draft: _Draft) -> None:
@@ -189,9 +198,11 @@ def _add_services(draft: _Draft) -> None:
 def _add_workers(draft: _Draft) -> None:
     number = 0
     draft.files += draft.backend.files(draft.job, draft.topology.workers)
+    draft.processes += draft.model.tasks.values()
     for worker in draft.topology.workers:
-        for rank in range(len(worker.ranks)):
-            command = draft.backend.rank(draft.job, worker, rank, draft.programs, draft.ports, number)
+        for rank, place_ in enumerate(worker.ranks):
+            job = replace(draft.job, model=replace(draft.job.model, path=draft.model.paths[place_.slot]))
+            command = draft.backend.rank(job, worker, rank, draft.programs, draft.ports, number)
             number += 1
             if command is not None:
                 draft.processes.append(_worker_process(draft, worker, rank, command))
@@ -200,7 +211,7 @@ def _add_workers(draft: _Draft) -> None:
 
 def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankCommand) -> Process:
     job, place_ = draft.job, worker.ranks[rank]
-    ours = environment.base(job)
+    ours = environment.base()
     if draft.frontend.discovery:
         ours |= environment.dynamo(job, place_.slot, draft.topology.infra)
     ours |= {**command.env, **_visible_gpus(draft, place_)}
@@ -212,7 +223,7 @@ def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankComma
         gpus=place_.gpus,
         argv=command.argv,
         env=environment.merge(ours, job.cluster.environment, of_role, job.environment),
-        needs=draft.needs,
+        needs=(*draft.needs, *draft.model.needs(place_.slot)),
         probe=command.probe,
         ready_timeout_s=draft.ready_s,
         worker=worker.name,
@@ -238,7 +249,7 @@ def _add_frontends(draft: _Draft) -> tuple[str, ...]:
         listen = _listen(job, slot) if public else host_token(slot)
         where = FrontendPlace(name, slot, listen)
         command = draft.frontend.command(job, where, topology.workers, draft.programs, draft.ports)
-        ours = environment.base(job) | dict(command.env)
+        ours = environment.base() | dict(command.env)
         if draft.frontend.discovery:
             ours |= environment.dynamo(job, slot, topology.infra)
         env = environment.merge(ours, job.cluster.environment, job.environment, job.frontend.env)
@@ -271,26 +282,7 @@ def _expected(draft: _Draft) -> dict[str, int]:
     return {role: count for role, count in counts.items() if count}
 
 
-def _gpu_counts(workers: Sequence[Worker]) -> dict[str, int]:
-    counts = {role: sum(worker.gpu_count for worker in workers if worker.role == role) for role in ROLES}
-    return {**counts, "all": sum(counts.values())}
-
-
 def _time_limit(job: JobConfig) -> float | None:
     """Of one point; the allocation's is made of it (see `render.allocation_time_s`)."""
     limit = job.slurm.time_limit or job.cluster.time_limit
     return None if limit is None else float(parse_time_limit(limit))
-
-
-def _provenance(job: JobConfig, programs: Programs, model_path: str, tokenizer_path: str) -> dict[str, Any]:
-    return {
-        "versions": dict(programs.versions),
-        "model_path": model_path,
-        "tokenizer_path": tokenizer_path,
-        "model_precision": job.model.precision,
-        "engine": getattr(job.backend, "engine_type", job.backend.type),
-        **BACKENDS[job.backend.type].provenance(job),
-        "cluster": job.cluster.name,
-        "gpu_type": job.resources.gpu_type or job.cluster.gpu_type,
-        "gpus_simulated": not BACKENDS[job.backend.type].engines_use_gpus,
-    }

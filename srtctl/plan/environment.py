@@ -15,13 +15,10 @@ OWNED = (
 )  # fmt: skip
 
 
-def base(job: JobConfig) -> dict[str, str]:
+def base() -> dict[str, str]:
     """Variables of every worker and frontend."""
-    env = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
-    if job.model.path.startswith("/"):
-        # The model is a directory: a missing file is an error there, never a reason to ask the hub.
-        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    return env
+    # The model is a directory by now: a missing file is an error there, never a reason to ask the hub.
+    return {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
 def dynamo(job: JobConfig, slot: int, infra_slot: int) -> dict[str, str]:

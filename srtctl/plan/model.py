@@ -201,6 +201,7 @@ class Plan:
         provenance: What is known at submission: versions, model path, backend, engine.
         executor: `local` (processes of this machine) or `slurm` (steps of the job that this is).
         network_interface: The nodes' interface whose address is used; None for the default route's.
+        directories: Made on every node before anything else, where they are not there.
         srun_options: Further options of every step: name -> value, None for one without a value.
     """
 
@@ -229,6 +230,7 @@ class Plan:
     network_interface: str | None = None
     srun_options: Mapping[str, Any] = field(default_factory=dict)
     profiler: Profiler = Profiler()
+    directories: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def process(self, name: str) -> Process:

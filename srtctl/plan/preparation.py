@@ -25,14 +25,12 @@ def programs_inside(job: JobConfig, programs: Programs) -> Programs:
     return replace(programs, paths={**programs.paths, **inside})
 
 
-def container_of(job: JobConfig, model_path: str, model_inside: str) -> Container:
-    """The container of all processes that run in one, with every mount that the config asks for."""
+def container_of(job: JobConfig, of_model: Iterable[tuple[str, str]]) -> Container:
+    """The container of all processes that run in one, with every mount that the config asks for, and the model's."""
     cluster = job.cluster
     if cluster.container_runtime == "none":
         return Container()
-    mounts = []
-    if model_path.startswith("/"):
-        mounts.append((model_path, model_inside))
+    mounts = list(of_model)
     wheel = job.dynamo.wheel or ""
     if job.dynamo.install and wheel.startswith("/"):
         mounts.append((wheel, _wheel_inside(wheel)))

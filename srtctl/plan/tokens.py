@@ -5,6 +5,7 @@
     @iface:slot1@           name of the network interface that has that address
     @scratch:slot1@         a private directory on that node's local disk, removed at the end
     @allocation@            the allocation directory, for a program that must be given an absolute path
+    @python@                the interpreter that runs the orchestrator, on every node
     @attempt@               the attempt directory of the allocation: every process's working directory
     @point@                 the attempt directory of the point that is being measured (steps only)
 
@@ -18,12 +19,12 @@ import re
 from collections.abc import Iterator, Mapping
 
 TOKEN = re.compile(
-    r"@(?:(?P<kind>host|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|attempt|point))@"
+    r"@(?:(?P<kind>host|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|attempt|point|python))@"
 )
 
 
 def tokens_in(text: str) -> Iterator[tuple[str, str]]:
-    """Every token of a text as (kind, name); the name of `@allocation@`, `@attempt@` and `@point@` is empty."""
+    """Every token of a text as (kind, name); the name of those without a colon is empty."""
     for match in TOKEN.finditer(text):
         yield (match["dir"], "") if match["dir"] else (match["kind"], match["name"])
 

@@ -22,13 +22,16 @@ class RoleFlags:
 class ModelConfig:
     name: Optional[str] = key(None, "Short name, used in names and results; default: the last part of the path.")
     path: str = key(MISSING, "Weights and tokenizer: a path, an alias of the cluster, hf:org/name, or builtin:tiny.")
+    revision: Optional[str] = key(None, "Branch, tag or commit of a model of the hub; unset: its main branch.")
     container: Optional[str] = key(
         None, "Image that holds the engine: an alias of the cluster, a .sqsh path or a registry URI."
     )
     precision: Optional[str] = key(None, "Weight precision.", allowed=("fp4", "nvfp4", "fp8", "bf16", "fp16", "fp32"))
     served_name: Optional[str] = key(None, "Name that clients ask for; default: `name`.")
     tokenizer_path: Optional[str] = key(None, "Tokenizer for the client, where it is not in `path`.")
-    stage_dir: Optional[str] = key(None, "Node-local directory to copy the weights to first.")
+    stage_dir: Optional[str] = key(
+        None, "Directory on nodes' own disks to copy the weights to first, once per node; kept."
+    )
     experts: Optional[int] = key(None, "Routed experts of a mixture-of-experts model.", minimum=1)
     max_context_length: Optional[int] = key(None, "Longest context the model supports.", unit="tokens", minimum=1)
     weights_gib: Optional[float] = key(None, "Size of the weights in memory.", unit="GiB", minimum=0)

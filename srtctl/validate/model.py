@@ -14,6 +14,7 @@ BUILTIN_MODELS = ("tiny",)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PATH_FORMS = "a path, an alias of cluster.model_paths, hf:org/name, or builtin:tiny"
+_MOUNT_MARKS = ":,"
 _IMAGE_FORMS = "an alias of cluster.containers, an absolute path of a .sqsh file, or a registry URI"
 
 
@@ -41,7 +42,7 @@ def model_path(context: Context) -> Iterator[Problem]:
     elif path.startswith(("/", "./", "../", "~/")):
         if context.facts.paths.get(path) is False:
             yield _not_here(context, key, path)
-        if context.job.cluster.container_runtime != "none" and any(mark in path for mark in ":,"):
+        if context.job.cluster.container_runtime != "none" and any(mark in path for mark in _MOUNT_MARKS):
             yield Problem("mount", "has a character that separates mounts", key, path, "a path without : and ,")
     elif not context.facts.paths.get(path):
         yield _no_alias(job.model.path, path, key, job.cluster.model_paths)
@@ -74,8 +75,16 @@ def further_paths(context: Context) -> Iterator[Problem]:
     tokenizer = model.tokenizer_path
     if tokenizer is not None and context.facts.paths.get(tokenizer) is False:
         yield _not_here(context, "model.tokenizer_path", tokenizer)
+    for key, path in (("model.tokenizer_path", tokenizer), ("model.stage_dir", model.stage_dir)):
+        if path and context.job.cluster.container_runtime != "none" and any(mark in path for mark in _MOUNT_MARKS):
+            allowed = "a path without : and ,"
+            if not (key.endswith("tokenizer_path") and path.startswith(("hf:", "builtin:"))):
+                yield Problem("mount", "has a character that separates mounts", key, path, allowed)
     if model.stage_dir is not None and not model.stage_dir.startswith("/"):
         yield Problem("model-path", "must be an absolute path", "model.stage_dir", model.stage_dir)
+    if model.revision is not None and not resolved_model_path(context.job).startswith("hf:"):
+        what = "only models of the hub have revisions"
+        yield Problem("model-revision", what, "model.revision", model.revision, "model.path=hf:org/name")
 
 
 def containers(context: Context) -> Iterator[Problem]:

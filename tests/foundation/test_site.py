@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -21,10 +22,13 @@ def prepared(base: dict[str, Any], changes: dict[str, Any]) -> PreparedPoint:
 @pytest.mark.parametrize(
     ("base", "changes"), [(MOCKER, HUB), (SGLANG, HUB), (SGLANG, ALIAS)], ids=["mocker", "sglang", "alias"]
 )
-def test_engines_and_client_get_the_hub_id_without_its_mark(base: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_the_hub_is_asked_for_the_id_without_its_mark(base: dict[str, Any], changes: dict[str, Any]) -> None:
     """`hf:` is this format's; on the hub `hf:Qwen/Qwen3-32B` is no valid name."""
     point = prepared(base, changes)
-    workers = [process.argv for process in point.plan.processes if "--model-path" in process.argv]
-    assert {argv[argv.index("--model-path") + 1] for argv in workers} == {"Qwen/Qwen3-32B"}
+    orders = [json.loads(process.argv[-1]) for process in point.plan.processes if "--fetch" in process.argv]
+    asked = {model["repo"] for order in orders for model in order["models"]}
+    assert asked == {"Qwen/Qwen3-32B", "Qwen/Qwen3-0.6B"}
+    assert {process.argv[-1].count("hf:") for process in point.plan.processes} == {0}
     steps = point.steps.steps
-    assert {step.argv[step.argv.index("--tokenizer") + 1] for step in steps} == {"Qwen/Qwen3-0.6B"}
+    found = {step.argv[step.argv.index("--tokenizer") + 1] for step in steps}
+    assert found == {"@scratch:slot0@/tokenizers/Qwen3-0.6B"}

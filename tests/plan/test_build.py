@@ -164,13 +164,6 @@ def test_what_each_release_of_dynamo_needs_to_be_found() -> None:
     assert {"DYN_EVENT_PLANE": "nats", "ETCD_LEASE_TTL": "10"}.items() <= plan.process("frontend0").env.items()
 
 
-def test_a_model_on_the_hub_may_be_fetched() -> None:
-    from srtctl.plan.build import build_plan
-
-    plan = build_plan(disagg(), PROGRAMS, "d0", model_path="org/name", tokenizer_path="org/name")
-    assert "HF_HUB_OFFLINE" not in plan.process("prefill0").env
-
-
 def test_whose_variables_win() -> None:
     made = disagg(cluster__environment={"A": "site", "B": "site", "C": "site", "DYN_LOG": "debug"})
     made.backend.prefill_environment = {"B": "role", "C": "role", "WHERE": "{node}:{node_id}", "DYN_SYSTEM_PORT": "1"}

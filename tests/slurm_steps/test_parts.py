@@ -178,8 +178,8 @@ def test_a_warning_where_servers_share_fewer_cpus_than_there_are() -> None:
 
 # The node agent, as a process of its own
 
-ORDER = {"op": "begin", "interface": "lo", "label": "7-", "below": ["tmp"], "seed": 7, "paths": [], "programs": [],
-         "containers": [], "search_path": os.environ["PATH"]}  # fmt: skip
+ORDER = {"op": "begin", "interface": "lo", "label": "7-", "below": ["tmp"], "make": [], "seed": 7, "paths": [],
+         "programs": [], "containers": [], "search_path": os.environ["PATH"]}  # fmt: skip
 
 
 class Talk:

@@ -25,6 +25,10 @@ ROWS: dict[str, Row] = {
     "image where there are no containers": (
         MOCKER, {"model.container": "lmsysorg/sglang:v1"}, {("unused-container", WARNING, "model.container")}),
     "relative staging directory": (SGLANG, {"model.stage_dir": "fast"}, {("model-path", ERROR, "model.stage_dir")}),
+    "staging where mounts can't": (
+        SGLANG, {"model.stage_dir": "/raid/a,b"}, {("mount", ERROR, "model.stage_dir")}),
+    "revision of a directory": (SGLANG, {"model.revision": "v2"}, {("model-revision", ERROR, "model.revision")}),
+    "revision of a hub model": (SGLANG, {"model.path": "hf:Qwen/Qwen3-32B", "model.revision": "v2"}, set()),
     "path that mounts can't have": (SGLANG, {"model.path": "/models/a:b"}, {("mount", ERROR, "model.path")}),
     "another GPU": (SGLANG, {"resources.gpu_type": "gb200"}, {("gpu-type", ERROR, "resources.gpu_type")}),
     # 8 x 79.6 = 636.8 GiB: DeepSeek-R1 in FP8 does not fit one node of H100
