@@ -203,6 +203,9 @@ def _write_environment(context: Context, checks: VersionChecks, nodes: dict[str,
         "nodes": nodes,
         "versions": checks.found,
         "ports": context.bound.ports,
+        "models": {
+            path.stem: rundir.read_json(path) for path in sorted((context.attempt.path / "weights").glob("*.json"))
+        },
         "planned": dict(context.plan.provenance),
     }
     with contextlib.suppress(OSError):
