@@ -100,7 +100,7 @@ def with_cached_tokenizer(step: Step, context: ClientContext) -> Step:
     tokenizer that is a directory on disk: it takes only what it finds in the cache.
     """
     directory = step.argv[step.argv.index("--tokenizer") + 1]
-    if not directory.startswith("/"):
+    if not directory.startswith(("/", "@")):  # a path may begin with a token
         return step
     argv = [_CACHED_TOKENIZER if word == directory else word for word in step.argv]
     cache = f"@scratch:slot{context.slot}@/hub"

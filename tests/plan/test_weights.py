@@ -170,3 +170,15 @@ def test_in_containers() -> None:
 )  # fmt: skip
 def test_names_of_the_hub(value: object, found: str | None) -> None:
     assert hub_id_of(value) == found
+
+
+@pytest.mark.parametrize("tokenizer", [MODEL, "acme/words"])
+def test_a_trace_is_replayed_with_the_tokenizer_in_a_cache_of_its_own(tokenizer: str) -> None:
+    """aiperf's processes that make texts refuse a directory; see `with_cached_tokenizer`."""
+    made = sglang()
+    made.benchmark = BENCHMARKS["trace-replay"].params(trace_file="/traces/t.jsonl")  # type: ignore[call-arg]
+    plan = plan_of(made, MODEL, tokenizer)
+    (step,) = build_steps(made, plan, PROGRAMS, "c0", tokenizer_path=tokenizer).steps
+    where = tokenizer if tokenizer.startswith("/") else "@scratch:slot0@/tokenizers/words"
+    assert step.argv[4] == where
+    assert step.argv[step.argv.index("--tokenizer") + 1] == "srtctl/tokenizer"
