@@ -124,6 +124,7 @@ class Importer:
 
         sweep = config.pop("sweep", None)
         found = reading.read(config, source)
+        reading.find_script(config, path)
         if errors_of(found):
             raise SrtctlError(found)
         parameters = parameters_of(sweep)

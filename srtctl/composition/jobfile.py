@@ -71,9 +71,13 @@ _SOURCES = "give a release in dynamo.version, or a wheel built from that source 
 _EMPTY: tuple[object, ...] = (None, False, "", [], {})
 
 _JOB = {
-    **_kept("name environment srun_options sbatch_directives"),
-    **_kept("setup_script", "looked for beside the recipe, then in configs/ and configs/patches/ around it"),
-    **_changed("container_mounts extra_mount", "the same, with $VARIABLE taken from your shell when you submit"),
+    **_kept("name srun_options sbatch_directives"),
+    **_kept("environment", "{node} and {node_id} are filled in"),
+    **_kept("setup_script", "looked for beside the recipe, then in configs/ and configs/patches/ there and above"),
+    **_changed(
+        "container_mounts extra_mount",
+        "$VARIABLE comes from your shell when you submit; {log_dir} and the like are refused",
+    ),
     **_kept("sweep", "values keep their types; {parameter} also without quotes; mode: zip works"),
     **_kept("base override_* zip_override_*"),
     **_changed("lock", "taken out: srt-slurm's own record of an earlier run"),
@@ -96,7 +100,8 @@ _RESOURCES = {
 }  # fmt: skip
 _BACKEND = {
     **_kept("backend.type", "sglang, mocker; trtllm and vllm are refused"),
-    **_kept("backend.prefill_environment backend.decode_environment backend.aggregated_environment"),
+    **_kept("backend.prefill_environment backend.decode_environment backend.aggregated_environment",
+            "{node} and {node_id} are filled in"),
     **_kept("backend.sglang_config.prefill backend.sglang_config.decode backend.sglang_config.aggregated",
             "what placement decides (host, port, ranks, addresses) is srtctl's, said once"),
     **_kept("backend.kv_events_config"),

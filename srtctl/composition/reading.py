@@ -7,10 +7,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from srtctl.composition import jobfile
 from srtctl.composition.jobfile import FormatKey, Reading
+from srtctl.composition.placeholders import RUNTIME
 from srtctl.composition.registration import IN_CONTAINERS
 from srtctl.errors import Problem, Severity
 
@@ -43,7 +45,20 @@ def read(config: dict[str, Any], source: Source) -> list[Problem]:
     problems += _unused_benchmark_keys(config, source)
     _defaults_of_the_format(config)
     problems += _shell_variables(config, source)
+    problems += _mount_placeholders(config, source)
     return problems
+
+
+def find_script(config: dict[str, Any], path: Path) -> None:
+    """A setup script that does not lie beside its recipe: srt-slurm keeps them in `configs` of its checkout."""
+    named = config.get("setup_script")
+    here = path.absolute().parent
+    if not isinstance(named, str) or Path(named).is_absolute() or (here / named).is_file():
+        return
+    places = [above / "configs" / below / named for above in (here, *here.parents) for below in ("", "patches")]
+    found = next((place for place in places if place.is_file()), None)
+    if found is not None:
+        config["setup_script"] = str(found)
 
 
 def _refused_types(config: dict[str, Any], source: Source) -> Iterator[Problem]:
@@ -165,6 +180,19 @@ def _shell_variables(config: dict[str, Any], source: Source) -> list[Problem]:
     if isinstance(more, list):
         config["extra_mount"] = [expanded(text, "extra_mount") for text in more]
     return problems
+
+
+def _mount_placeholders(config: Mapping[str, Any], source: Source) -> list[Problem]:
+    """`{log_dir}` and the like: srt-slurm fills them in when the job runs."""
+    mounts, more = config.get("container_mounts"), config.get("extra_mount")
+    table = mounts if isinstance(mounts, dict) else {}
+    texts = [(f"container_mounts.{host}", f"{host}:{target}") for host, target in table.items()]
+    texts += [("extra_mount", str(text)) for text in (more if isinstance(more, list) else [])]
+    return [
+        Problem("unsupported-placeholder", f"{{{name}}} is not filled in", key, text,
+                "paths; in containers /logs is the run's logs, /model the model", source=source(key.partition(".")[0]))
+        for key, text in texts for name in sorted(RUNTIME) if f"{{{name}}}" in text
+    ]  # fmt: skip
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from srtctl.composition import sweeping, variants, yamlfile
+from srtctl.composition import reading, sweeping, variants, yamlfile
 from srtctl.composition.ownership import OWNED, drop_owned, named_groups
 from srtctl.composition.plain import Prepared, prepare_plain, prepare_with_defaults
 from srtctl.composition.registration import PROVIDER
@@ -164,6 +164,8 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
     groups = [*named, *(section.groups if section else [])]
     dropped = drop_owned(config, list(dict.fromkeys(groups)))
     make = prepare_with_defaults if "defaults" in config else prepare_plain
+    if make is prepare_plain and not resolved:
+        reading.find_script(config, document.path)
     prepared = make(config, source, set(groups))
     prepared.dropped = dropped
     params: dict[str, str] = {}

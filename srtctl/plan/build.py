@@ -222,7 +222,7 @@ def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankComma
         slot=place_.slot,
         gpus=place_.gpus,
         argv=command.argv,
-        env=environment.merge(ours, job.cluster.environment, of_role, job.environment),
+        env=environment.merge(ours, job.cluster.environment, of_role, environment.filled(job.environment, place_.slot)),
         needs=(*draft.needs, *draft.model.needs(place_.slot)),
         probe=command.probe,
         ready_timeout_s=draft.ready_s,
@@ -252,7 +252,8 @@ def _add_frontends(draft: _Draft) -> tuple[str, ...]:
         ours = environment.base() | dict(command.env)
         if draft.frontend.discovery:
             ours |= environment.dynamo(job, slot, topology.infra)
-        env = environment.merge(ours, job.cluster.environment, job.environment, job.frontend.env)
+        theirs = environment.filled({**job.environment, **job.frontend.env}, slot)
+        env = environment.merge(ours, job.cluster.environment, theirs)
         draft.processes.append(
             Process(name, "frontend", slot, command.argv, env=env, needs=draft.needs, probe=command.probe,
                     ready_timeout_s=draft.ready_s, stop_signal=command.stop_signal)

@@ -70,15 +70,19 @@ def merge(ours: Mapping[str, str], *theirs: Mapping[str, str]) -> dict[str, str]
 
 def of_role(job: JobConfig, role: str, slot: int) -> dict[str, str]:
     """The user's variables of a worker role, with `{node}` and `{node_id}` filled in."""
-    values: Mapping[str, str] = getattr(job.backend, f"{role}_environment")
+    return filled(getattr(job.backend, f"{role}_environment"), slot)
+
+
+def filled(values: Mapping[str, str], slot: int) -> dict[str, str]:
+    """The user's variables on one node: `{node}` is its name, `{node_id}` its number in the job."""
     names = {"{node}": host_token(slot), "{node_id}": str(slot)}
-    filled = {}
+    found = {}
     for name, value in values.items():
         text = str(value)
         for placeholder, replacement in names.items():
             text = text.replace(placeholder, replacement)
-        filled[name] = text
-    return filled
+        found[name] = text
+    return found
 
 
 def environment_problems(job: JobConfig) -> list[Problem]:

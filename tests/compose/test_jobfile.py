@@ -223,6 +223,32 @@ def test_variables_in_mounts(write: Callable[..., Path], points_of: Points, monk
     assert [(p.rule, p.key, p.hint) for p in found] == [("unset-variable", "extra_mount", "export NOT_THERE=…")]
 
 
+@pytest.mark.parametrize("key", ["container_mounts", "extra_mount"])
+def test_placeholders_in_mounts_are_refused(write: Callable[..., Path], points_of: Points, key: str) -> None:
+    value: Any = ["{log_dir}/x:/x"] if key == "extra_mount" else {"{log_dir}/x": "/x"}
+    found = problems_of(write, points_of, plain(**{key: value}))
+    assert [(p.rule, p.key.partition(".")[0], p.message) for p in found] == [
+        ("unsupported-placeholder", key, "{log_dir} is not filled in")
+    ]
+
+
+def test_setup_scripts_in_configs(write: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "configs/patches").mkdir(parents=True)
+    (tmp_path / "recipes/h200").mkdir(parents=True)
+    for place in ("configs/one.sh", "configs/patches/two.sh", "recipes/h200/three.sh", "configs/three.sh"):
+        (tmp_path / place).write_text("true\n")
+    found = {}
+    for name in ("one.sh", "two.sh", "three.sh", "four.sh"):
+        path = write(plain(setup_script=name), "recipes/h200/a.yaml")
+        found[name] = next(iter(recipe.load(path).contents.values()))["setup_script"]
+    assert found == {
+        "one.sh": str(tmp_path / "configs/one.sh"),
+        "two.sh": str(tmp_path / "configs/patches/two.sh"),
+        "three.sh": "three.sh",  # beside the recipe
+        "four.sh": "four.sh",  # nowhere: validation says so
+    }
+
+
 def test_a_resolved_config_is_not_read_again(write: Callable[..., Path]) -> None:
     mark = "srtctl: {format: resolved, id_version: 1, version: 0.1.0}\n"
     text = mark + plain(**{"backend.type": "mocker"})
