@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from srtctl.backends import mocker, sglang
-from srtctl.backends.flags import canonical
+from srtctl.backends.sglang_releases import release, releases
 from srtctl.composition.ownership import OWNED
 from srtctl.composition.placeholders import Placeholders
 from srtctl.composition.sweeping import set_path
@@ -118,14 +118,19 @@ def _without_owned(
     kept = {
         name: value
         for name, value in fixed.items()
-        if canonical(name) in owned or (canonical(name) == "disaggregation-mode" and value != role)
+        if _spelled(name) in owned or (_spelled(name) == "disaggregation-mode" and value != role)
     }
     others = {name: value for name, value in fixed.items() if name not in kept}
     return others, {**(rest or {}), **kept} or None
 
 
+def _spelled(name: str) -> str:
+    """A flag's name, whatever spelling of it a recipe has."""
+    return release(releases()[-1]).canonical(name)
+
+
 def _sizes(flags: Mapping[str, Any]) -> str:
-    plain = {canonical(name): value for name, value in flags.items()}
+    plain = {_spelled(name): value for name, value in flags.items()}
     size = plain.get("tp-size")
     return "" if size is None else f"dep{size}" if plain.get("dp-size", 1) != 1 else f"tp{size}"
 
