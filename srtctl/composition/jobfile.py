@@ -235,8 +235,7 @@ def in_words(path: str) -> tuple[str, str]:
         return "supported", entry.text
     key = path.partition(".")[2]
     users = [name for name in BENCHMARKS if key in BENCHMARKS[name].params.__dataclass_fields__]
-    mine = [name for name in entry.types if name in users]
     lacking = [name for name in entry.types if name not in users]
-    if not mine:
+    if not users:
         return "refused", f"with {', '.join(lacking)}; no effect with other types"
     return "supported", f"with {', '.join(users)}" + (f"; refused with {', '.join(lacking)}" if lacking else "")
