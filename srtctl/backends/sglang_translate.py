@@ -16,8 +16,9 @@ from srtctl.backends.sglang_releases import Flag, Release, flag_history, release
 GONE = "ignored", "refused"
 _TARGET = re.compile(r"--(?P<head>[\w-]*)(?:\{(?P<parts>[\w,-]+)\})?(?P<tail>[\w-]*)(?:=(?P<value>\w+))?")
 
-# Old values of a flag that was replaced -> the new flag's.
+# Old values of a flag that was replaced -> the new flag's, and back.
 VALUES = {"in-seq-split": "zigzag", "round-robin-split": "interleave"}  # deprecation texts of 0.5.14
+VALUES |= {new: old for old, new in VALUES.items()}
 
 # Renamed from one release to the next without a word in the parser: names that differ, values of the same kind.
 RENAMED = {"kt-amx-method": "kt-method", "kt-amx-weight-path": "kt-weight-path"}
@@ -119,6 +120,14 @@ def rewritten(name: str, value: Any, known: Mapping[str, Any], wanted: Release) 
         return None
     if value is None or value is False:
         return {}
+    if (
+        value is True
+        and name not in AS_LARGE_AS
+        and any(
+            fixed is None and wanted.flags[flag].kind not in ("switch", "toggle") for flag, fixed in found.flags.items()
+        )
+    ):
+        return None  # a switch became a choice that nobody can make for its user
     if name in AS_LARGE_AS:
         new, as_large = AS_LARGE_AS[name]
         return {new: known.get(as_large, 1)} if new in found.flags else {}

@@ -33,15 +33,17 @@ def allowed_values(flag: Flag) -> str:
 
 
 def wrong_value(flag: Flag, value: Any) -> Wrong | None:
-    """What is wrong with a value; null and false leave a flag out, and are always right."""
-    if value is None or value is False:
+    """What is wrong with a value; null, false and no values leave a flag out, which is always right."""
+    if value is None or value is False or value == []:
         return None
     if flag.kind in ("switch", "toggle"):
         return None if value is True else Wrong("a switch takes no value", value)
     if value is True:
         return None if flag.nargs in ("*", "?") else Wrong("needs a value", value)
-    if isinstance(value, (list, tuple)) and flag.nargs not in ("+", "*"):
-        return None if flag.kind == "json" else Wrong("takes one value, not a list", value)
+    if flag.kind == "json" and flag.nargs is None and isinstance(value, (list, tuple)):
+        return None
+    if isinstance(value, (list, tuple)) and len(value) > 1 and flag.nargs not in ("+", "*"):
+        return Wrong("takes one value, not a list", value)
     items = value if isinstance(value, (list, tuple)) else [value]
     return next((found for found in (_wrong_item(flag, item) for item in items) if found is not None), None)
 

@@ -214,6 +214,12 @@ class Values:
             raise UnknownValueError(ast.unparse(node))
         return OPERATORS[type(node.op)](self.of(node.left), self.of(node.right))
 
+    def _subscript(self, node: ast.Subscript) -> Any:
+        owner, index = self.of(node.value), self.of(node.slice)
+        if not isinstance(owner, list) or not isinstance(index, int):
+            raise UnknownValueError(ast.unparse(node))
+        return owner[index]
+
     def _unaryop(self, node: ast.UnaryOp) -> Any:
         if not isinstance(node.op, ast.USub):
             raise UnknownValueError(ast.unparse(node))
