@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ class Session:
         config_dirs: Directories given with --config-dir.
         srtslurm: The cluster file of srt-slurm that the job uses, if it does.
         launching: Composition is over; what goes wrong from here on is not the user's input.
+        group_sources: Overrides that choose groups -> dotted key -> where these groups say its value. Points that
+            differ in values only have it in common; it takes Hydra as long as composing a point does.
     """
 
     recipe: Recipe | None = None
@@ -53,6 +55,7 @@ class Session:
     config_dirs: tuple[str, ...] = ()
     srtslurm: Converted | None = None
     launching: bool = False
+    group_sources: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
     def option_directories(self) -> list[Path]:
         """Where options of the user's are: --config-dir, `conf` beside the recipe, SRTCTL_CONF, the user's own."""

@@ -44,7 +44,9 @@ class SourceTable(Mapping[str, str]):
     def _filled(self) -> dict[str, str]:
         if self._table is None:
             loader, master, group_texts, texts, session = self._inputs
-            self._table = _group_values(loader, master, group_texts, texts, session)
+            if group_texts not in session.group_sources:
+                session.group_sources[group_texts] = _group_values(loader, master, group_texts, session)
+            self._table = dict(session.group_sources[group_texts])
             for text in texts:
                 if not named_groups([text]) and "/" not in text.partition("=")[0]:
                     _overlay(self._table, _override_source(text, session))
@@ -52,7 +54,7 @@ class SourceTable(Mapping[str, str]):
 
 
 def _group_values(
-    loader: ConfigLoader, master: DictConfig, group_texts: Sequence[str], texts: Sequence[str], session: Session
+    loader: ConfigLoader, master: DictConfig, group_texts: Sequence[str], session: Session
 ) -> dict[str, str]:
     from hydra.types import RunMode
 

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from srtctl import compose
 from srtctl.composed import ComposedPoint
 
 RECIPE = """\
@@ -48,3 +52,24 @@ def test_dry_run_shows_them(tmp_path: Path) -> None:
     sources = dict(re.findall(r"^(\S+): .*?  # (.*)$", shown, flags=re.MULTILINE))
     assert sources["resources.agg_nodes"] == "recipe.yaml:4"
     assert sources["resources.spread_workers"] == "schema default"
+
+
+def test_points_that_differ_in_values_look_their_groups_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    looked_up = []
+    own = ConfigLoaderImpl.compute_defaults_list
+
+    def counted(self: ConfigLoaderImpl, *arguments: Any, **more: Any) -> Any:
+        looked_up.append(arguments)
+        return own(self, *arguments, **more)
+
+    found = compose.points(["mode=agg,disagg", "benchmark.isl=range(1,21)", "-m"])
+    monkeypatch.setattr(ConfigLoaderImpl, "compute_defaults_list", counted)
+    said = [point.sources.of("resources.gpus_per_agg") for point in found]
+    assert len(set(said)) == 2
+    assert len(looked_up) == 2
+    assert [point.sources.of("benchmark.isl") for point in found[:2]] == [
+        "command line: benchmark.isl=1",
+        "command line: benchmark.isl=2",
+    ]
