@@ -42,6 +42,7 @@ def lines(path: Path, *records: dict[str, Any]) -> Path:
         ("**Answer: D**", "D"),
         ("**Answer:** B", "B"),
         ("The answer is (A).", "A"),
+        ("Answer: A. No, wait.\n\nAnswer: B", "B"),
         ("the correct answer is B because option C is wrong", "B"),
         (r"Answer: $\boxed{C}$", "C"),
         (r"so \boxed{\text{D}} it is", "D"),
