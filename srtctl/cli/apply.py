@@ -218,7 +218,8 @@ def parse(argv: list[str]) -> Arguments:
         elif flag in VALUES and flag.startswith("-"):
             taken = value if equals else next(words, None)
             if taken is None or taken == "":
-                problems.append(Problem("flag", f"{flag} needs a value", hint=f"{flag} {VALUES[flag].upper()}"))
+                value_name = "SWEEP" if flag == "--resume" else VALUES[flag].upper()
+                problems.append(Problem("flag", f"{flag} needs a value", hint=f"{flag} {value_name}"))
             else:
                 setattr(found, VALUES[flag], taken)
         elif word.startswith("-") and not _is_hydra_flag(flag):

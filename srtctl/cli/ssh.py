@@ -48,9 +48,14 @@ def main(argv: list[str]) -> int:
         sys.stdout.flush()
         os.execvp(command[0], command)  # noqa: S606
     others = [str(p["name"]) for p in allocation.status["processes"] if p.get("state") in ("STARTING", "READY")]
-    where = f"{process['name']} is pid {process.get('pid')} on {process.get('host')}"
+    where = f"{process['name']} is {_number(allocation, process)}on {process.get('host')}"
     print(f"{where}; there are also: {', '.join(n for n in others if n != process['name'])}", file=sys.stderr)
     return ExitCode.OK
+
+
+def _number(allocation: AllocationState, process: dict[str, Any]) -> str:
+    """Its process id, where that is known: of a step only its srun's is, which is on another node."""
+    return "" if allocation.record.get("executor") == "slurm" else f"pid {process.get('pid')} "
 
 
 def shell_command(found: SweepState, allocation: AllocationState, process: dict[str, Any]) -> list[str]:

@@ -39,7 +39,10 @@ class Stopper:
         self._clock = supervisor.clock
         self._deadline = supervisor.clock.now() + stop_s
         self._kill_at: dict[str, float] = {}
-        self._hurried_at = len(supervisor.signals)
+        # The first signal is only an order to stop, also where the stop has begun for another reason: `srtctl cancel`
+        # makes its file before it signals, and a run that has just ended may be cancelled.
+        self._hurried_at = max(1, len(supervisor.signals))
+        self._hurried = False
 
     def run(self) -> list[str]:
         """Stop everything; returns what could not be ended, as text for warnings."""
@@ -70,6 +73,7 @@ class Stopper:
         while any(one.running for one in whom) and self._clock.now() < until and not self._supervisor.keeper_lost:
             if len(self._supervisor.signals) > self._hurried_at:
                 self._deadline = until = self._clock.now()  # told a second time: now
+                self._hurried = True
             self._supervisor.pump(max(0.0, min(0.05, until - self._clock.now())))
             for one in whom:
                 if one.running and self._clock.now() >= self._kill_at.get(one.name, self._deadline):
@@ -85,7 +89,9 @@ class Stopper:
             one.exited_at = self._clock.wall()
         supervisor.report.processes(supervisor.managed.values())
         left = answer.left if answer else ()
-        warnings = [f"{name} did not end in time and was killed" for name in killed]
+        late, hurried = "did not end in time and was killed", "was killed, because the run was told to stop once more"
+        why = hurried if self._hurried else late
+        warnings = [f"{name} {why}" for name in killed]
         return warnings + [f"process {pid} is still there after SIGKILL" for pid in left]
 
     def _kill_all(self) -> AllKilled | None:

@@ -22,4 +22,10 @@ def failure_lines(status: Mapping[str, Any], directory: Path, tail: int = 10) ->
     after = (cause.get("time") or 0) - (status.get("started_at") or 0)
     lines = [f"first cause: {cause.get('process')}: {cause.get('what')} ({after:.1f} s after the start)"]
     lines += [f"  | {line}" for line in (cause.get("log_tail") or ())[-tail:]]
-    return [*lines, f"  log: {directory / 'logs' / (str(cause.get('process')) + '.log')}"]
+    return [*lines, f"  log: {directory / 'logs' / _log_name(str(cause.get('process')))}"]
+
+
+def _log_name(process: str) -> str:
+    """A node is blamed as `node HOST`: its agent has a log beside those of the processes."""
+    what, _, host = process.partition(" ")
+    return f"nodes/{host}.log" if what == "node" and host else f"{process}.log"

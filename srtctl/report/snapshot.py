@@ -160,7 +160,8 @@ def _allocation_lines(found: SweepState, allocation: AllocationState) -> Iterato
 
 def _allocation_block(found: SweepState, allocation: AllocationState) -> list[str]:
     status = allocation.status
-    parts = [allocation.state if allocation.state != "running" else f"running, {allocation.phase or 'starting'}"]
+    phase = f", {allocation.phase}" if allocation.phase else ""  # before the first there is a detail that says so
+    parts = [allocation.state + (phase if allocation.state == "running" else "")]
     if allocation.active and (ready := ready_text(status)):
         parts.append(ready)
     if allocation.active and status.get("endpoint"):

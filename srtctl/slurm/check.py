@@ -39,9 +39,9 @@ def cluster_problems(sweep: Sweep, *, test: bool) -> list[Problem]:
         SrtctlError: Slurm can't be asked.
     """
     found: list[Problem] = []
-    for batch, alike in _distinct(sweep).items():
+    for (batch, steps), alike in _distinct(sweep).items():
         points = tuple(index for allocation in alike for index in allocation.points)
-        problems = list(_of_directives(batch))
+        problems = [*_of_directives(batch), *option_problems(steps, "srun")]
         if test and not any(problem.severity is Severity.ERROR for problem in problems):
             problems.append(_tested(alike[0]))
         sources = next(p.sources for p in sweep.points if p.index == points[0])
@@ -62,13 +62,14 @@ def components(batch: str) -> list[dict[str, str | None]]:
     return parts
 
 
-def _distinct(sweep: Sweep) -> dict[str, list[Allocation]]:
-    """Allocations by what they ask for; their names make no difference."""
-    groups: dict[str, list[Allocation]] = {}
+def _distinct(sweep: Sweep) -> dict[tuple[str, tuple[str, ...]], list[Allocation]]:
+    """Allocations by what they ask of sbatch and of srun; their names make no difference."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Allocation]] = {}
     for allocation in sweep.allocations:
         lines = [line for line in allocation.batch.splitlines() if line.startswith("#SBATCH ")]
         key = "\n".join(line for line in lines if not line.startswith("#SBATCH --job-name"))
-        groups.setdefault(key, []).append(allocation)
+        steps = tuple(name for name, value in allocation.plan.srun_options.items() if value is not False)
+        groups.setdefault((key, steps), []).append(allocation)
     return groups
 
 
@@ -131,7 +132,8 @@ def _tested(allocation: Allocation) -> Problem:
     said = one_line(answer.stderr)
     if answer.returncode != 0:
         reason = said.removeprefix("allocation failure: ")
-        return with_choices(problem_of(answer.stderr, f"Slurm would refuse it: {reason}", "cluster-check"))
+        asked = {name for part in components(allocation.batch) for name in part}
+        return with_choices(problem_of(answer.stderr, f"Slurm would refuse it: {reason}", "cluster-check", asked))
     starts = re.search(r"to start at (\S+) using .* on (?:nodes )?(\S+)", said)
     when = f"; as things stand it would start at {starts[1]} on {starts[2]}" if starts else ""
     return Problem("cluster-check", f"Slurm {version_text()} takes it{when}", severity=Severity.NOTE)

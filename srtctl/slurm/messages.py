@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from srtctl.errors import Problem
@@ -14,7 +15,7 @@ class _Meaning:
 
     Attributes:
         pattern: What it contains, in any case.
-        key: The config key that it is about; empty for none.
+        key: The config key that it is about; empty for none. Several, with spaces between them: whichever was used.
         hint: What to do.
     """
 
@@ -38,10 +39,10 @@ _MEANINGS = (
              "points; launcher.max_points_per_allocation makes allocations shorter, and `sinfo -s` shows the limits"),
     _Meaning("reservation", "slurm.reservation", "`scontrol show reservation` lists the reservations"),
     _Meaning("invalid feature", "slurm.constraint", "`sinfo -o '%P %f'` lists the features of nodes"),
-    _Meaning("gres|generic resource", "cluster.gpus_per_node",
+    _Meaning("gres|generic resource", "cluster.gpus_per_node slurm.gres",
              "`sinfo -o '%P %G'` shows what nodes have; slurm.gres asks for it by name, and "
              "cluster.use_gpus_per_node_directive=false asks for no GPUs at all"),
-    _Meaning("invalid node name|node name specified", "slurm.nodelist", "`sinfo -N` lists the nodes"),
+    _Meaning("invalid node name|node name specified", "slurm.nodelist slurm.exclude", "`sinfo -N` lists the nodes"),
     _Meaning("node count specification", "resources", "`sinfo -s` shows how many nodes each partition has"),
     _Meaning("requested node configuration is not available", "resources",
              "no node has all that a node of this job asks for: GPUs, memory, features; "
@@ -60,17 +61,20 @@ _NOISE = re.compile(r"^\s*(?:\w+: )?(?:error: |fatal: )?")
 _NO_MESSAGE = re.compile(r'^\s*(?:Try "|srun: |$)')
 
 
-def problem_of(text: str, message: str, rule: str = "slurm") -> Problem:
+def problem_of(text: str, message: str, rule: str = "slurm", asked: Collection[str] = ()) -> Problem:
     """A problem with what Slurm's message `text` is about and what to do.
 
     Args:
         text: What the program wrote.
         message: What to say.
         rule: The problem's id.
+        asked: Options that the job had, such as `gres`.
     """
     for meaning in _MEANINGS:
         if re.search(meaning.pattern, text, re.IGNORECASE):
-            return Problem(rule, message, meaning.key, hint=meaning.hint)
+            keys = meaning.key.split(" ")
+            used = (key for key in keys if key.rpartition(".")[2].replace("_", "-") in asked)
+            return Problem(rule, message, next(used, keys[0]), hint=meaning.hint)
     return Problem(rule, message)
 
 

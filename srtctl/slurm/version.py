@@ -1,4 +1,4 @@
-"""Which release of Slurm is here, and which of sbatch's options it has."""
+"""Which release of Slurm is here, and which of sbatch's and srun's options it has."""
 
 from __future__ import annotations
 
@@ -51,35 +51,42 @@ def version_number(text: str) -> tuple[int, ...]:
 
 
 @cache
-def sbatch_options() -> frozenset[str]:
-    """Every long option that sbatch's help lists here, those of the site's plug-ins too."""
-    return frozenset(_LONG.findall(run(["sbatch", "--help"], check=False).stdout))
+def options_of(program: str) -> frozenset[str]:
+    """Every long option that the help of `sbatch` or `srun` lists here, those of the site's plug-ins too."""
+    return frozenset(_LONG.findall(run([program, "--help"], check=False).stdout))
 
 
-def option_problems(names: Iterable[str]) -> list[Problem]:
-    """One error for each option that this sbatch doesn't have.
+def option_problems(names: Iterable[str], program: str = "sbatch") -> list[Problem]:
+    """One error for each option that this `sbatch` or `srun` doesn't have.
 
     Args:
         names: Long names without dashes, such as `segment`.
+        program: Which of the two is to take them.
 
     Raises:
-        SrtctlError: There is no sbatch here.
+        SrtctlError: There is no such program here.
     """
-    known = sbatch_options() | _UNLISTED
-    return [_problem(name, known) for name in dict.fromkeys(names) if name not in known and not _accepted(name)]
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return []
+    known = options_of(program) | _UNLISTED
+    unknown = [name for name in wanted if name not in known and not _accepted(program, name)]
+    return [_problem(name, known, program) for name in unknown]
 
 
-def _accepted(name: str) -> bool:
-    """Whether sbatch takes an option that its help is silent about; it is asked without submitting anything."""
-    answer = run(["sbatch", f"--{name}", "--usage"], check=False)
+def _accepted(program: str, name: str) -> bool:
+    """Whether a program takes an option that its help is silent about; it is asked without starting anything."""
+    answer = run([program, f"--{name}", "--usage"], check=False)
     return "unrecognized option" not in answer.stderr
 
 
-def _problem(name: str, known: Iterable[str]) -> Problem:
+def _problem(name: str, known: Iterable[str], program: str) -> Problem:
+    if program == "srun":
+        key, what = f"srun_options.{name}", "'s srun has no"
+    else:
+        key, what = KEYS.get(name, f"sbatch_directives.{name}"), " has no"
     here = version_text()
     later = f"; {NEWER[name]} has it" if name in NEWER else ""
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close and not later else "leave it out on this cluster"
-    return Problem(
-        "slurm-version", f"Slurm {here} has no --{name}{later}", KEYS.get(name, f"sbatch_directives.{name}"), hint=hint
-    )
+    return Problem("slurm-version", f"Slurm {here}{what} --{name}{later}", key, hint=hint)

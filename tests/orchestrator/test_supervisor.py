@@ -330,6 +330,20 @@ def test_a_second_signal_hurries(tmp_path: Path) -> None:
     bench.supervisor.wait(lambda: bench.state("a") is State.READY, 1.0)
     begun = bench.clock.time
     bench.history.at(begun + 0.5, ev.SignalSeen(signal.SIGINT))
+    bench.history.at(begun + 1.5, ev.SignalSeen(signal.SIGINT))
+    warnings = Stopper(bench.supervisor, 5.0).run()
+    assert 1.5 <= bench.clock.time - begun < 2.0
+    assert warnings == ["a was killed, because the run was told to stop once more"]
+
+
+def test_a_signal_after_the_one_that_stops_it_hurries(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, service("a"))
+    bench.starter.deaf = {"a"}
+    bench.supervisor.wait(lambda: bench.state("a") is State.READY, 1.0)
+    bench.history.at(bench.clock.time + 0.1, ev.SignalSeen(signal.SIGTERM))
+    assert bench.over().outcome == "cancelled"
+    begun = bench.clock.time
+    bench.history.at(begun + 0.5, ev.SignalSeen(signal.SIGTERM))
     Stopper(bench.supervisor, 5.0).run()
     assert bench.clock.time - begun < 1.0
 

@@ -60,6 +60,15 @@ def test_status_while_it_runs(running: Writer, capsys: pytest.CaptureFixture[str
     assert "measuring c0004, 2 of 3, 20/40 requests, 10.0/s, 2 s left" in out
 
 
+def test_a_node_s_log_is_where_it_is_said_to_be(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fleet writes logs/nodes/HOST.log."""
+    cause = {**CAUSE, "process": "node n3", "what": "has no /shared"}
+    writer.allocation({"phase": "done", "outcome": "failed", "reason": "x", "root_cause": cause, "started_at": 1.0})
+    writer.point(state="not_run")
+    assert main(["status"]) == 1
+    assert "attempt-0/logs/nodes/n3.log" in capsys.readouterr().out
+
+
 def test_status_shows_the_first_cause(failed: Writer, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 1
     out = capsys.readouterr().out

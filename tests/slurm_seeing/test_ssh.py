@@ -57,6 +57,8 @@ def test_a_shell_beside_a_worker(jobs: Jobs, capsys: pytest.CaptureFixture[str])
     assert command[:2] == ["srun", f"--jobid={job}"]
     assert {"--overlap", "--nodelist=n3", "--pty"} <= set(command)
     assert "--nodelist=n2" in the_command(capsys, "etcd")
+    assert main(["ssh"]) == 0
+    assert capsys.readouterr().err.startswith("decode0 is on n3;")  # its number is that of an srun on another node
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=jobs.cluster.environment()) as shell:
         os.close(theirs)

@@ -25,6 +25,10 @@ BEFORE = {
     ),
     "an option of later releases": (["slurm.segment=2"], ["slurm.segment", "22.05", "has no --segment"]),
     "an option that no release has": (["sbatch_directives.nicee=2"], ["sbatch_directives.nicee", "did you mean nice?"]),
+    "an option of steps that there is not": (
+        ["srun_options.mpii=none", "srun_options.verbose=null"],
+        ["srun_options.mpii: Slurm", "'s srun has no --mpii", "did you mean mpi?"],
+    ),
 }  # fmt: skip
 
 
@@ -86,8 +90,9 @@ def test_check_cluster_asks_slurm_about_each_deployment(slurm_user: SlurmUser) -
     done = slurm_user.srtctl("dry-run", "-f", recipe, "slurm.reservation=none,nope", "-m", "--check-cluster")
     assert done.returncode == 2
     assert "slurm.reservation: Slurm would refuse it" in done.stderr
-    done = slurm_user.srtctl("dry-run", "-f", recipe, "slurm.nodelist=n9", "--check-cluster")
-    assert done.returncode == 2 and "slurm.nodelist: Slurm would refuse it" in done.stderr
+    for setting in ("slurm.nodelist=n9", "slurm.exclude=n9", "slurm.gres=tpu:1"):
+        done = slurm_user.srtctl("dry-run", "-f", recipe, setting, "--check-cluster")
+        assert done.returncode == 2 and f"{setting.partition('=')[0]}: Slurm would refuse it" in done.stderr
     assert not slurm_user.queued()
     done = slurm_user.srtctl("dry-run", "--check-cluster")
     assert done.returncode == 2 and "only a Slurm cluster can be asked" in done.stderr

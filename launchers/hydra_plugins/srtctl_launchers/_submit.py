@@ -17,6 +17,7 @@ from submitit.core.utils import FailedJobError, JobPaths
 from submitit.slurm import slurm
 
 from srtctl.errors import ExitCode, Problem, SrtctlError
+from srtctl.slurm.check import components
 from srtctl.slurm.command import leftovers
 from srtctl.slurm.messages import last_message, one_line, problem_of
 from srtctl.submission import JobId
@@ -106,7 +107,9 @@ class SrtSlurmExecutor(slurm.SlurmExecutor):
                 job = self._submit_command("")
         except FailedJobError as error:
             text = str(error)
-            raise SrtctlError(problem_of(text, one_line(text) or "sbatch failed"), ExitCode.UNAVAILABLE) from error
+            asked = {name for part in components(self._text) for name in part}
+            refused = problem_of(text, one_line(text) or "sbatch failed", asked=asked)
+            raise SrtctlError(refused, ExitCode.UNAVAILABLE) from error
         return JobId(str(job.job_id), self._cluster)
 
     def _num_tasks(self) -> int:
