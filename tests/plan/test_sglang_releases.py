@@ -131,6 +131,7 @@ def job(version: str | None = None, container: str | None = None, **flags: Any) 
         ("0.5.23", {"enable_ep_moe": True, "tp_size": 8}, {"ep-size": 8, "tp-size": 8}),
         ("0.5.23", {"cuda_graph_bs": [1, 2]}, {"cuda-graph-bs-decode": [1, 2]}),
         ("0.5.23", {"cuda_graph_max_bs": 8, "cuda_graph_max_bs_decode": 4}, {"cuda-graph-max-bs-decode": 4}),
+        ("0.5.23", {"cuda_graph_max_bs_decode": 4, "cuda_graph_max_bs": 8}, {"cuda-graph-max-bs-decode": 4}),
         ("0.5.23", {"prefill_round_robin_balance": True}, {}),
         ("0.5.23", {"nsa_prefill_cp_mode": "round-robin-split"}, {"cp-strategy": "interleave"}),
         ("0.5.23", {"disable_piecewise_cuda_graph": True}, {"cuda-graph-backend-prefill": "disabled"}),
