@@ -12,7 +12,7 @@ ENGINE_ENV ?= $(VENV)/tools/sglang-0.5.23-cpu
 ENGINE ?= engine
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engine soak bench lint types contracts docs format install tools clean slurm-up slurm-down
+.PHONY: help demo test test-engine engine-env soak bench lint types contracts docs format install tools clean slurm-up slurm-down
 
 help:
 	@echo "make demo       start a disaggregated job on this machine, measure it, show the results"
@@ -63,8 +63,10 @@ docs: install
 	$(BIN)/python docs/generate_reference.py --check
 	$(BIN)/mkdocs build --strict --quiet
 
-test-engine: tools
+engine-env: tools
 	tests/engine/install $(abspath $(ENGINE_ENV))
+
+test-engine: engine-env
 	ENGINE_ENV=$(abspath $(ENGINE_ENV)) $(BIN)/python -m pytest -m engine -k '$(ENGINE)' -s tests/engine
 
 soak: tools $(STAMPS)/tools-old
