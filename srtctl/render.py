@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,13 +82,20 @@ def _components(job: JobConfig, plan: Plan, points: int) -> list[dict[str, Any]]
     parts = []
     for group in groups:
         nodes = sum(slot.het_group == group for slot in plan.slots)
-        options = _queue(job, points) | _nodes(job, nodes)
+        part = _of_decode_nodes(job) if group else job
+        options = _queue(part, points) | _nodes(part, nodes)
         if group == 0:
             limit = {**job.cluster.sbatch_directives, **options, **job.sbatch_directives}.get("time")
             options = _once(plan, limit) | options
         options = {**job.cluster.sbatch_directives, **options, **job.sbatch_directives}
         parts.append({name: value for name, value in options.items() if value is not False})
     return parts
+
+
+def _of_decode_nodes(job: JobConfig) -> JobConfig:
+    """The job as its second component asks for it."""
+    own = {name: value for name, value in vars(job.slurm.decode).items() if value is not None}
+    return replace(job, slurm=replace(job.slurm, **own))
 
 
 def _once(plan: Plan, limit: Any) -> dict[str, Any]:

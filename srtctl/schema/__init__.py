@@ -23,13 +23,14 @@ from srtctl.schema.serving import (
     ResourcesConfig,
     RoleFlags,
 )
-from srtctl.schema.submission import LauncherConfig, SlurmConfig
+from srtctl.schema.submission import DecodeNodesConfig, LauncherConfig, SlurmConfig
 
 __all__ = [
     "MISSING",
     "BackendConfig",
     "BenchmarkConfig",
     "ClusterConfig",
+    "DecodeNodesConfig",
     "DynamoConfig",
     "FrontendConfig",
     "HealthCheckConfig",

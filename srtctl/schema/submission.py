@@ -9,6 +9,21 @@ from srtctl.schema.fields import key
 
 
 @dataclass
+class DecodeNodesConfig:
+    """What the second component of a heterogeneous job asks for where it differs from the first."""
+
+    account: Optional[str] = key(None, "Account to charge for decode nodes.", transient=True)
+    partition: Optional[str] = key(None, "Partition of decode nodes.", transient=True)
+    qos: Optional[str] = key(None, "Quality of service of decode nodes.", transient=True)
+    reservation: Optional[str] = key(None, "Reservation of decode nodes.", transient=True)
+    constraint: Optional[str] = key(None, "Features of decode nodes.", transient=True)
+    nodelist: Optional[str] = key(None, "Decode nodes to use.", transient=True)
+    exclude: Optional[str] = key(None, "Decode nodes to avoid.", transient=True)
+    mem: Optional[str] = key(None, "Memory of each decode node.", transient=True)
+    gres: Optional[str] = key(None, "Generic resources of decode nodes, instead of --gpus-per-node.", transient=True)
+
+
+@dataclass
 class SlurmConfig:
     """Queue settings; none of them changes what is measured."""
 
@@ -28,6 +43,9 @@ class SlurmConfig:
     comment: Optional[str] = key(None, "Comment of the job.", transient=True)
     mail_user: Optional[str] = key(None, "Whom to write to.", transient=True)
     mail_type: List[str] = key([], "When to write.", transient=True)
+    decode: DecodeNodesConfig = key(
+        DecodeNodesConfig, "Decode nodes, with `resources.het_jobs`, where they differ.", transient=True
+    )
 
 
 @dataclass

@@ -76,9 +76,11 @@ def _distinct(sweep: Sweep) -> dict[tuple[str, tuple[str, ...]], list[Allocation
 def _of_directives(batch: str) -> Iterator[Problem]:
     parts = components(batch)
     yield from option_problems(name for part in parts for name in part)
-    for part in parts:
-        yield from _of_partition(part)
-        yield from account_problems(part)
+    for number, part in enumerate(parts):
+        for problem in (*_of_partition(part), *account_problems(part)):
+            name = problem.key.removeprefix("slurm.")
+            of_its_own = number > 0 and part.get(name) != parts[0].get(name)
+            yield replace(problem, key=f"slurm.decode.{name}") if of_its_own else problem
 
 
 def _of_partition(part: Mapping[str, str | None]) -> Iterator[Problem]:

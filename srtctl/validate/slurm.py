@@ -107,4 +107,13 @@ def _options(where: str, values: Mapping[str, Any], owned: Mapping[str, str]) ->
             )
 
 
-RULES: tuple[Rule, ...] = (time_limits, options)
+def decode_nodes(context: Context) -> Iterator[Problem]:
+    """Only a heterogeneous job can ask for decode nodes of another kind."""
+    for name, value in vars(context.job.slurm.decode).items():
+        if value is not None and not context.job.resources.het_jobs:
+            hint = "resources.het_jobs=true asks for prefill and decode nodes as two components of one job"
+            yield Problem("het-jobs", "decode nodes are not asked for by themselves", f"slurm.decode.{name}", value,
+                          hint=hint)  # fmt: skip
+
+
+RULES: tuple[Rule, ...] = (time_limits, options, decode_nodes)

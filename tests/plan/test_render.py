@@ -12,6 +12,7 @@ import pytest
 from srtctl.errors import SrtctlError
 from srtctl.frontends.nginx import nginx_problems
 from srtctl.render import allocation_time_s, render_batch, render_template
+from srtctl.schema import DecodeNodesConfig
 from tests.plan.jobs import agg, disagg, job, plan_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,11 +58,16 @@ def batch_cases() -> dict[str, Any]:
         job(prefill_nodes=2, prefill_workers=2, decode_nodes=3, decode_workers=3, het_jobs=True), account="team",
         time_limit="30",
     )  # fmt: skip
+    two_kinds = slurm(
+        job(prefill_nodes=2, prefill_workers=2, decode_nodes=3, decode_workers=3, het_jobs=True), partition="h200",
+        constraint="fast", decode=DecodeNodesConfig(partition="gb200", gres="gpu:gb200:4"),
+    )  # fmt: skip
     return {
         "batch-local.sh": agg(cluster__python="/opt/python3"),
         "batch-slurm.sh": slurm(disagg()),
         "batch-slurm-full.sh": full,
         "batch-slurm-het.sh": het,
+        "batch-slurm-het-two-kinds.sh": two_kinds,
         "batch-slurm-no-gpus.sh": slurm(disagg(cluster__simulated_gpus=True)),
     }
 

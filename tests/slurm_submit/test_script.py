@@ -88,6 +88,19 @@ def test_prefill_and_decode_are_components_of_one_job(slurm_user: SlurmUser) -> 
     assert parts == [f"{job}+0 1 {where}", f"{job}+1 2 {where}"]
 
 
+def test_prefill_and_decode_on_different_partitions(slurm_user: SlurmUser) -> None:
+    argv = ["apply", "-f", slurm_user.job(), "mode=disagg", "resources.decode_nodes=1", "slurm.decode.partition=small"]
+    done = slurm_user.srtctl(*argv)
+    assert done.returncode == 2 and "slurm.decode.partition: decode nodes are not asked for" in done.stderr
+    done = slurm_user.srtctl(*argv, "resources.het_jobs=true", "slurm.decode.partition=smal")
+    assert done.returncode == 2 and "slurm.decode.partition: there is no such partition" in done.stderr
+    done = slurm_user.srtctl(*argv, "resources.het_jobs=true")
+    assert done.returncode == 0, done.stderr
+    job = slurm_user.manifest()["allocations"][0]["job_id"]
+    parts = slurm_user.slurm("squeue", "-h", "-j", job, "-o", "%i %P").splitlines()
+    assert sorted(parts) == [f"{job}+0 closed", f"{job}+1 small"]
+
+
 def test_one_job_per_deployment_and_one_per_set_of_queue_settings(slurm_user: SlurmUser) -> None:
     argv = ["backend.speedup_ratio=1,2", "benchmark.env.N=1,2", "-m"]
     assert slurm_user.srtctl("apply", "-f", slurm_user.job(), *argv).returncode == 0

@@ -112,10 +112,12 @@ def of_executor(executor: str, *, preview: bool) -> SrtLauncher:
 
 
 def _longest_s(job: JobConfig) -> float | None:
-    """The longest time that Slurm would give a job in its partition."""
+    """The longest time that Slurm would give a job in its partition, or in both of them."""
     from srtctl.slurm.partitions import longest_s
 
-    return longest_s(job.slurm.partition or job.cluster.partition)
+    partition = job.slurm.partition or job.cluster.partition
+    named = {partition, job.slurm.decode.partition or partition}
+    return min((limit for limit in map(longest_s, named) if limit is not None), default=None)
 
 
 def _judged(sweep: Sweep, launcher: str) -> tuple[Problem, ...]:
