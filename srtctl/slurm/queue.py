@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from srtctl.slurm.command import run
@@ -90,8 +90,12 @@ def parse_queue(text: str) -> dict[str, Job]:
             continue
         one = _job(parts)
         number, _, component = parts[0].strip().partition("+")
-        if component in ("", "0") or number not in jobs:
+        other = jobs.get(number)
+        if other is None:
             jobs[number] = one
+            continue
+        first, second = (one, other) if component in ("", "0") else (other, one)
+        jobs[number] = replace(first, nodes=",".join(nodes for nodes in (first.nodes, second.nodes) if nodes))
     return jobs
 
 

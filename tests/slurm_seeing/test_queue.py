@@ -43,10 +43,10 @@ def test_the_queue_as_recorded() -> None:
     assert jobs["12"].ended
     assert jobs["12"].is_for(Path("/other/mount/20260101-120000-aaaaaa/allocations/0000"))
     assert not jobs["12"].is_for(Path("/data/out/x/20260101-120000-aaaaaa/allocations/0001"))
+    assert jobs["10"].nodes == "n1,n2"  # of both components
     assert jobs["6"].waits
     assert jobs["6"].nodes == ""
     assert jobs["9"].start is None
-    assert jobs["10"].nodes == "n1"
     assert jobs["10"].time_left_s == 59 * 60 + 1
     local = datetime.datetime(2026, 11, 23, 19, 15, 9).astimezone()
     assert jobs["10"].start == local.timestamp()
