@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from srtctl.rundir import SweepDir, write_text
+from srtctl.slurm.queue import directory_key
 
 
 def open_intents(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -47,9 +48,9 @@ def reconcile(sweep: SweepDir, manifest: Mapping[str, Any], queue: Iterable[tupl
         if own is not None:
             found[index] = own
         elif record.get("executor") == "slurm":
-            unknown[_key(sweep.allocation(index).path)] = index
+            unknown[directory_key(sweep.allocation(index).path)] = index
     for job_id, directory in queue if unknown else ():
-        index_or_none = unknown.get(_key(Path(directory)))
+        index_or_none = unknown.get(directory_key(Path(directory)))
         if index_or_none is not None:
             found[index_or_none] = job_id.partition("+")[0]
             with contextlib.suppress(OSError):
@@ -62,8 +63,3 @@ def own_job_id(sweep: SweepDir, index: int) -> str | None:
     with contextlib.suppress(OSError):
         return sweep.allocation(index).job_id.read_text(encoding="utf-8").strip() or None
     return None
-
-
-def _key(directory: PurePath) -> str:
-    """What is the same however the file system was entered: an id that no two sweeps share, and the allocation."""
-    return "/".join(directory.parts[-3:])

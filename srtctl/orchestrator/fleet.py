@@ -266,7 +266,14 @@ def _cannot_begin(troubles: Sequence[tuple[Member, str]]) -> RunOver:
         hosts.setdefault(text, []).append(member.place.host)
     what = "; ".join(f"{', '.join(names)}: {text}" for text, names in hosts.items())
     first = troubles[0][0]
-    failure = Failure(f"node {first.place.host}", time.time(), what, tuple(log_tail(first.log)), explains=True)
+    alone = len(troubles) == 1  # then the failure's own name says which node it is
+    failure = Failure(
+        f"node {first.place.host}",
+        time.time(),
+        troubles[0][1] if alone else what,
+        tuple(log_tail(first.log)),
+        explains=True,
+    )
     return RunOver("failed", what, failure)
 
 

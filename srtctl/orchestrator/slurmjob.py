@@ -34,7 +34,7 @@ class SlurmJob:
         job_id: Of the job as a whole, which `srun` wants.
         components: One or more.
         restarts: How often Slurm has started it again.
-        early: Unix seconds at which Slurm ends it; None for no limit, or where Slurm does not say.
+        ends_at: Unix seconds at which Slurm ends it; None for no limit, or where Slurm does not say.
     """
 
     job_id: str

@@ -51,6 +51,8 @@ class StopWatch:
 
     def signalled(self, signum: int) -> tuple[str, str]:
         """(outcome, reason) of a run that got a signal: Slurm also warns by one before the time limit."""
+        if self._stop.exists():  # `srtctl cancel` sends a signal, too
+            return "cancelled", "asked to stop"
         near = self._limit is not None and self._clock.now() >= self._warned_from
         if signum == signal.SIGTERM and near:
             return "failed", self._near()

@@ -32,6 +32,7 @@ from srtctl.plan.preparation import container_of, nginx_image, programs_inside, 
 from srtctl.plan.profiling import profiler, windows, with_profiler, with_time_for_reports
 from srtctl.plan.programs import Programs
 from srtctl.plan.provenance import gpu_counts, provenance
+from srtctl.plan.surroundings import ENGINE_STOP_S
 from srtctl.plan.topology import Topology, place
 from srtctl.plan.versions import with_version_checks
 from srtctl.plan.weights import PREPARE_S, TOKENIZER, Weights, tokenizer_paths, weights, with_tokenizer
@@ -182,6 +183,8 @@ def served_name(job: JobConfig) -> str:
 
 def _budgets(draft: _Draft) -> Budgets:
     budgets = Budgets(ready_s=draft.ready_s, time_limit_s=_time_limit(draft.job))
+    if draft.backend.engines_use_gpus:
+        budgets = replace(budgets, stop_s=budgets.stop_s + ENGINE_STOP_S)
     if draft.model.tasks:
         budgets = replace(budgets, prepare_s=PREPARE_S)
     return with_time_for_reports(draft.job, budgets)
@@ -228,6 +231,7 @@ def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankComma
         ready_timeout_s=draft.ready_s,
         worker=worker.name,
         setup=draft.setup,
+        stop_wait_s=ENGINE_STOP_S if draft.backend.engines_use_gpus else Process.stop_wait_s,
     )
 
 

@@ -38,6 +38,11 @@ class Container:
     env: tuple[str, ...] = ()
 
 
+# SGLang looks for the signal every 5 s and then gives its schedulers 15 s to release GPUs; killed in the middle of that
+# it leaves memory behind. With the servers that are stopped after it, that is less than the 30 s of Slurm's KillWait.
+ENGINE_STOP_S = 20.0
+
+
 @dataclass(frozen=True)
 class Budgets:
     """Deadlines of the run, in seconds.

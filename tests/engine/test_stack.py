@@ -38,6 +38,7 @@ def check_stopped(status: dict[str, Any], frontend: str, shape: str) -> None:
     processes = {one["name"]: one for one in status["processes"] if one["role"] != "client"}
     assert set(processes) == servers(frontend, shape)
     assert all(one["state"] == "EXITED" and one["exit_code"] is not None for one in processes.values()), processes
+    assert not any("did not end in time" in text for text in status["warnings"]), status["warnings"]
     workers = [one for name, one in processes.items() if name in ("aggregated0", "prefill0", "decode0")]
     print(json.dumps({"timings": status["timings"], "warnings": status["warnings"],
                       "ready_s": {one["name"]: one["ready_at"] - one["started_at"] for one in workers}}))  # fmt: skip

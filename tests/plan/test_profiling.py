@@ -32,7 +32,8 @@ def test_nothing_changes_without_one() -> None:
     plan = plan_of(disagg(backend="sglang"))
     assert plan.profiler.type == "none"
     assert plan.profiler.targets == ()
-    assert plan.budgets.stop_s == Budgets().stop_s
+    assert plan.budgets.stop_s == 25.0  # 20 s of SGLang's own, 5 s as everywhere
+    assert plan_of(disagg(backend="mocker")).budgets == Budgets(ready_s=plan.budgets.ready_s)
     assert not any("PROFILER" in name for process in plan.processes for name in process.env)
 
 
@@ -90,7 +91,7 @@ def test_nsys_wraps_every_rank_of_every_worker_and_nothing_else() -> None:
             "--trace-fork-before-exec=true", "--capture-range=cudaProfilerApi", "--capture-range-end=repeat",
             "--sample=none", f"--output=@attempt@/profiles/{process.name}/{process.name}",
         )  # fmt: skip
-        assert (process.stop_wait_s, process.stop_all) == (130.0, True)
+        assert (process.stop_wait_s, process.stop_all) == (140.0, True)  # 20 s of the engine, 120 s to write
     assert plan.profiler.activities == ("CUDA_PROFILER",)
     assert plan.profiler.outputs == {
         "prefill0": ("@attempt@/profiles/prefill0", "@attempt@/profiles/prefill0-rank1"),

@@ -141,6 +141,7 @@ def test_when_the_time_is_nearly_over(tmp_path: Path) -> None:
     (tmp_path / "stop").touch()
     clock.time += 1
     assert watch.asked() == ("cancelled", "asked to stop")
+    assert watch.signalled(signal.SIGTERM) == ("cancelled", "asked to stop")  # it accompanies the file
 
 
 def test_a_short_job_is_not_ended_before_it_began(tmp_path: Path) -> None:
