@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from srtctl.backends.base import RankCommand, process_name
+from srtctl.backends.dynamo_sglang import DYNAMO_OWNED, launcher_problems
 from srtctl.backends.flags import flag_problems, owned_by_role, to_argv
 from srtctl.backends.kv_events import kv_events, kv_events_problems
+from srtctl.backends.sglang_command import data_parallel, disaggregation, rendezvous
 from srtctl.backends.sglang_flags import choose, container_release, for_parser, layered, role_flags
 from srtctl.errors import Problem
+from srtctl.plan.demand import is_disaggregated
 from srtctl.plan.environment import dynamo_worker, environment_problems
 from srtctl.plan.model import Probe, RenderedFile, Worker
 from srtctl.plan.ports import (
-    BOOTSTRAP,
-    DIST_INIT,
     KV_EVENTS,
     NCCL,
     SYSTEM,
@@ -27,7 +28,6 @@ from srtctl.plan.ports import (
     address,
     host_token,
     interface_token,
-    port_token,
 )
 from srtctl.plan.programs import Programs
 from srtctl.schema import BackendConfig, JobConfig, RoleFlags, key
@@ -44,13 +44,9 @@ class SglangParams(BackendConfig):
 
 
 OWNED = ("model-path", "host", "port", "nccl-port", "nnodes", "node-rank", "dist-init-addr", "base-gpu-id",
-         "disaggregation-bootstrap-port", "config")  # fmt: skip
+         "disaggregation-bootstrap-port", "config", *DYNAMO_OWNED)  # fmt: skip
 MODULES = {"dynamo": "dynamo.sglang", "sglang-router": "sglang.launch_server"}
 CONFIG_FILE = "sglang_config.yaml"
-
-# Ports that an engine counts up from its rendezvous port: up to 6 for its own queues, the 13th for the handshake of its
-# nodes, and in some releases one for each data-parallel rank.
-DIST_INIT_SPAN = 14
 
 
 class SglangBackend:
@@ -64,6 +60,8 @@ class SglangBackend:
         owned = owned_by_role(OWNED + (("kv-events-config",) if params.kv_events_config else ()))
         spell = choose(job).release.canonical
         problems = [p for key, flags in role_flags(job) for p in flag_problems(key, flags, owned, spell)]
+        for role in ("prefill", "decode") if is_disaggregated(job) else ("aggregated",):
+            problems += launcher_problems(job, layered(job, role))
         return problems + kv_events_problems(params.kv_events_config) + environment_problems(job)
 
     def flags(self, job: JobConfig, role: str) -> Mapping[str, Any]:
@@ -85,8 +83,8 @@ class SglangBackend:
         argv += ["--host", host_token(slot), "--port", http]
         if replicas == 1:  # replicas would all try to have the one that is said; left alone, each finds its own
             argv += ["--nccl-port", ports.request(f"{name}/nccl", slot, NCCL + number)]
-        argv += _disaggregation(worker, rank, ports)
-        argv += _rendezvous(worker, rank, ports, attention_ranks)
+        argv += disaggregation(worker, rank, ports)
+        argv += rendezvous(worker, rank, ports, attention_ranks)
         events = kv_events(_params(job).kv_events_config, worker.role)
         if events:
             ranges = 2 if mine.get("load-publish-endpoint") == "auto" else 1  # it follows the range of the events
@@ -123,18 +121,6 @@ class SglangBackend:
         return (RenderedFile(CONFIG_FILE, CONFIG_HEAD + dump_sections(sections)),)
 
 
-def data_parallel(flags: Mapping[str, Any]) -> tuple[int, int]:
-    """Replicas of the model in one worker, and attention ranks inside one model; what is no number counts as 1.
-
-    `enable-dp-attention` makes attention ranks of `dp-size`, which counts replicas otherwise.
-    """
-    sizes = {name: str(flags.get(name, 1)) for name in ("dp-size", "attn-dp-size")}
-    dp, attention = (max(1, int(size)) if size.isdecimal() else 1 for size in sizes.values())
-    if attention == 1 and flags.get("enable-dp-attention") is True:
-        return 1, dp
-    return (1, attention) if attention > 1 else (dp, 1)
-
-
 def _users_flags(job: JobConfig, role: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     """The flags that are neither placement's nor said in a key of their own."""
     owned = {*OWNED, "served-model-name", "disaggregation-mode"}
@@ -159,30 +145,6 @@ def _config_section(job: JobConfig, worker: Worker, flags: Mapping[str, Any]) ->
         section["nnodes"] = len(worker.ranks)
     said = {name: value for name, value in sorted(flags.items()) if value is not None and value is not False}
     return section | {name: value for name, value in said.items() if value != []}
-
-
-def _disaggregation(worker: Worker, rank: int, ports: PortBook) -> list[str]:
-    if worker.role == "aggregated":
-        return []
-    argv = ["--disaggregation-mode", worker.role]
-    if worker.role == "prefill":
-        name = f"{worker.name}/bootstrap"  # one for all ranks: the server that listens there is the leader's
-        token = port_token(name) if rank else ports.request(name, worker.ranks[0].slot, BOOTSTRAP)
-        argv += ["--disaggregation-bootstrap-port", token]
-    return argv
-
-
-def _rendezvous(worker: Worker, rank: int, ports: PortBook, attention_ranks: int) -> list[str]:
-    """Where a worker's ranks meet. Attention ranks use these ports on one node too: unsaid, SGLang takes some near its
-    HTTP port, and another worker of that node may have been given them."""
-    nodes = len(worker.ranks)
-    if nodes == 1 and attention_ranks == 1:
-        return []
-    leader, name = worker.ranks[0].slot, f"{worker.name}/dist-init"
-    if rank == 0:
-        ports.request(name, leader, DIST_INIT, count=DIST_INIT_SPAN + attention_ranks)
-    argv = ["--dist-init-addr", address(leader, name)]
-    return argv if nodes == 1 else [*argv, "--nnodes", str(nodes), "--node-rank", str(rank)]
 
 
 def _params(job: JobConfig) -> SglangParams:

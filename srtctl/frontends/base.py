@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from srtctl.errors import Problem
 from srtctl.plan.model import Probe, Worker
@@ -62,6 +62,9 @@ class Frontend(Protocol):
     @property
     def flush_paths(self) -> tuple[str, ...]:
         """POST paths that empty the workers' caches."""
+
+    def entries(self, job: JobConfig, flags: Mapping[str, Any]) -> int:
+        """How often one engine with these flags stands in its list of workers."""
 
     def check(self, job: JobConfig) -> list[Problem]:
         """Everything wrong with this frontend's part of the job."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from srtctl.backends.flags import canonical, to_argv
+from srtctl.backends.sglang_command import data_parallel
 from srtctl.errors import Problem
 from srtctl.frontends.base import FrontendCommand, FrontendPlace, owned_args
+from srtctl.frontends.known import ROUTER
 from srtctl.plan.model import Probe, Worker
 from srtctl.plan.ports import ROUTER_METRICS, PortBook, address, host_token, port_token
 from srtctl.plan.programs import Programs
 from srtctl.schema import FrontendConfig, JobConfig
 
-OWNED = ("host", "port", "pd-disaggregation", "prefill", "decode", "worker-urls", "prometheus-host", "prometheus-port")
+OWNED = ("host", "port", "pd-disaggregation", "prefill", "decode", "worker-urls", "prometheus-host", "prometheus-port",
+         "service-discovery", "mini-lb")  # fmt: skip
 
 STARTUP_CHECK_S = 1  # by default it looks for workers every 30 s, so measuring would begin so much later
 # It keeps nothing, and whatever is on its way ends with the workers. Told by SIGTERM, 0.3.2 takes 3 to 7 s even when it
@@ -26,8 +30,13 @@ class SglangRouter:
     discovery = False
     flush_paths = ("/flush_cache",)
 
+    def entries(self, job: JobConfig, flags: Mapping[str, Any]) -> int:
+        """Told to know of data parallelism, it lists each replica (`http://host:port@1`), and no server as a whole."""
+        args = {canonical(name): value for name, value in job.frontend.args.items()}
+        return data_parallel(flags)[0] if args.get("dp-aware") is True else 1
+
     def check(self, job: JobConfig) -> list[Problem]:
-        return owned_args(job, OWNED)
+        return owned_args(job, OWNED) + ROUTER.problems(job.frontend.args)
 
     def command(
         self, job: JobConfig, place: FrontendPlace, workers: Sequence[Worker], programs: Programs, ports: PortBook

@@ -282,9 +282,14 @@ def _public_port(topology: Topology) -> str:
 
 
 def _expected(draft: _Draft) -> dict[str, int]:
+    """Entries of each role in a frontend's list of workers, when all are there."""
+    counts = {role: sum(worker.role == role for worker in draft.topology.workers) for role in ROLES}
     each = draft.backend.instances(draft.job)
-    counts = {role: sum(worker.role == role for worker in draft.topology.workers) * each for role in ROLES}
-    return {role: count for role, count in counts.items() if count}
+    return {
+        role: count * each * draft.frontend.entries(draft.job, draft.backend.flags(draft.job, role))
+        for role, count in counts.items()
+        if count
+    }
 
 
 def _time_limit(job: JobConfig) -> float | None:

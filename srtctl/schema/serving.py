@@ -72,7 +72,9 @@ class BackendConfig:
         "Flags that this release doesn't have: strict refuses them, translate rewrites older names and says so.",
         allowed=("strict", "translate"),
     )
-    prefill_environment: Dict[str, str] = key({}, "Variables of prefill workers; `{node}` is the node's name.")
+    prefill_environment: Dict[str, str] = key(
+        {}, "Variables of prefill workers; `{node}` is the node's address, `{node_id}` its number in the plan."
+    )
     decode_environment: Dict[str, str] = key({}, "Variables of decode workers.")
     aggregated_environment: Dict[str, str] = key({}, "Variables of aggregated workers.")
     # Here and not in one backend alone, so that every shape of the mode group can be tried with mockers.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from srtctl.backends.dynamo_sglang import belongs_to_dynamo
 from srtctl.backends.flags import canonical
 from srtctl.backends.sglang_flags import Choice, choose, container_release
 from srtctl.backends.sglang_releases import SHORT, Flag, flag_history, order, releases, renamed_variables
@@ -47,6 +48,8 @@ def engine_flags(context: Context) -> Iterator[Problem]:
         for written, value in flags.items():
             if FLAG_NAME.fullmatch(written) is None:
                 continue  # said by the rules of every backend
+            if belongs_to_dynamo(canonical(written)):
+                continue  # said by the backend where the launcher hasn't it
             yield from _flag(choice, f"{where}.{written}", written, value, flags, translate)
 
 

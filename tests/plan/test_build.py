@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srtctl.backends import BACKENDS
-from srtctl.backends.sglang import DIST_INIT_SPAN
+from srtctl.backends.sglang_command import DIST_INIT_SPAN
 from srtctl.plan.build import build_steps, served_name
 from srtctl.plan.codec import from_json, to_json
 from srtctl.plan.model import Plan, PortRequest, Process
@@ -69,6 +69,23 @@ def test_replicas_find_their_own_rendezvous() -> None:
     plan = plan_of(made)
     assert not {"--nccl-port", "--dist-init-addr"} & set(plan.process("aggregated0").argv)
     assert {r.name: r.count for r in plan.ports}["aggregated0/kv-events"] == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "flags", "each"),
+    [
+        ({}, {"tp-size": 2, "dp-size": 2}, 1),
+        ({"dp-aware": True}, {"tp-size": 2, "dp-size": 2}, 2),
+        ({"dp_aware": True}, {"tp-size": 4}, 1),
+        # SGLang 0.5.23 tells the router of one replica then, however many attention ranks it has
+        ({"dp-aware": True}, {"tp-size": 4, "attn-dp-size": 4}, 1),
+    ],
+)
+def test_how_many_entries_the_router_will_have(args: dict[str, Any], flags: dict[str, Any], each: int) -> None:
+    """sglang-router 0.3.2 with --dp-aware lists `http://host:port@0`, `@1`, … in place of a server with replicas."""
+    made = agg(backend="sglang", frontend="sglang-router", agg_workers=3, agg_nodes=3, frontend__args=args)
+    made.backend.sglang_config = RoleFlags(aggregated=flags)
+    assert plan_of(made).census.expect == {"aggregated": 3 * each}
 
 
 def test_preferred_ports_of_workers() -> None:

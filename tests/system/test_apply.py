@@ -57,6 +57,16 @@ def test_the_older_dynamo_release(user, quick):
     user.assert_nothing_left()
 
 
+@pytest.mark.parametrize(("frontend", "version"), [("dynamo-kv", "1.6.1"), ("dynamo-load", "1.4.2")])
+def test_ready_made_routing_on_both_releases(user, frontend, version):
+    """Two frontends that route by caches or by load take their flags and answer."""
+    chosen = [f"frontend={frontend}", "frontend.count=2", f"dynamo.version={version}", "mode=disagg"]
+    done = user.srtctl("apply", *chosen, "benchmark=custom", "benchmark.command='true'", "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert user.status()["outcome"] == "ok"
+    user.assert_nothing_left()
+
+
 def test_points_that_differ_only_in_the_workload_share_their_servers(user, quick):
     done = user.srtctl(
         "apply", "-f", str(quick), "-m", "--wait",

@@ -1,0 +1,44 @@
+"""What `dynamo.sglang` takes beside SGLang's own flags, and what each of the two launchers makes useless."""
+
+from __future__ import annotations
+
+from srtctl.backends.flags import Layered
+from srtctl.errors import Problem
+from srtctl.schema import JobConfig
+
+# Of releases 1.4.2 to 1.6.1. Switches exist with `no-` in front, too.
+DYNAMO_FLAGS = frozenset(
+    """
+    connector custom-jinja-template dedicated-mm-encoder dump-config-to dyn-default-thinking-mode
+    dyn-enable-structural-tag dyn-endpoint-types dyn-reasoning-parser dyn-structural-tag dyn-structural-tag-schema
+    dyn-structural-tag-scope dyn-tool-call-parser embedding-transfer-mode embedding-worker enable-rl
+    endpoint-types engine-request-limit engine-route exclude-tools-when-tool-choice-none fpm-trace frontend-decoding
+    gateway-workers health-check-payload image-diffusion-worker kv-state-endpoint media-output-fs-url
+    media-output-http-url multimodal-embedding-cache-capacity-gb multimodal-embedding-cache-publisher namespace
+    output-modalities rerank-worker response-plane sglang-trace-level use-sglang-tokenizer video-generation-worker
+    """.split()
+)
+# Where a worker is found, and by whom, follows from the frontend and from `dynamo.*`.
+DYNAMO_OWNED = ("endpoint", "discovery-backend", "request-plane", "event-plane", "disagg-config", "disagg-config-key")
+
+
+def belongs_to_dynamo(name: str) -> bool:
+    """Whether `dynamo.sglang` has this flag where SGLang has none; its router's flags are the frontend's."""
+    return name in DYNAMO_OWNED or name.removeprefix("no-") in DYNAMO_FLAGS
+
+
+def launcher_problems(job: JobConfig, flags: Layered) -> list[Problem]:
+    """Flags that the launcher of this job's workers has not, or that make it useless."""
+    if job.frontend.type == "dynamo":
+        return []
+    problems = []
+    for name, value in flags.values.items():
+        if belongs_to_dynamo(name) and name not in DYNAMO_OWNED and value not in (None, False):
+            text = "only dynamo.sglang has this flag; behind sglang-router workers are plain SGLang servers"
+            key, hint = flags.sources[name], "frontend=dynamo, or no such flag"
+            problems.append(Problem("launcher-flag", text, key, value, hint=hint))
+    if flags.values.get("skip-tokenizer-init") is True:
+        text = "behind sglang-router the server itself makes tokens of texts; without a tokenizer it answers no chat"
+        key, hint = flags.sources["skip-tokenizer-init"], "leave it out; only Dynamo's workers do without a tokenizer"
+        problems.append(Problem("launcher-flag", text, key, True, hint=hint))
+    return problems
