@@ -7,6 +7,7 @@ from typing import Any
 
 from srtctl.backends.flags import canonical, to_argv
 from srtctl.backends.sglang_command import data_parallel
+from srtctl.backends.sglang_flags import choose
 from srtctl.errors import Problem
 from srtctl.frontends.base import FrontendCommand, FrontendPlace, owned_args
 from srtctl.frontends.known import ROUTER
@@ -31,9 +32,13 @@ class SglangRouter:
     flush_paths = ("/flush_cache",)
 
     def entries(self, job: JobConfig, flags: Mapping[str, Any]) -> int:
-        """Told to know of data parallelism, it lists each replica (`http://host:port@1`), and no server as a whole."""
+        """Told to know of data parallelism, it lists a server `dp_size` times (`http://host:port@1`), as the server's
+        /server_info has it: releases without `attn-dp-size` count attention ranks there, too."""
         args = {canonical(name): value for name, value in job.frontend.args.items()}
-        return data_parallel(flags)[0] if args.get("dp-aware") is True else 1
+        if args.get("dp-aware") is not True:
+            return 1
+        replicas, attention_ranks = data_parallel(flags)
+        return replicas if "attn-dp-size" in choose(job).release.flags else replicas * attention_ranks
 
     def check(self, job: JobConfig) -> list[Problem]:
         return owned_args(job, OWNED) + ROUTER.problems(job.frontend.args)

@@ -72,19 +72,24 @@ def test_replicas_find_their_own_rendezvous() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "flags", "each"),
+    ("version", "args", "flags", "each"),
     [
-        ({}, {"tp-size": 2, "dp-size": 2}, 1),
-        ({"dp-aware": True}, {"tp-size": 2, "dp-size": 2}, 2),
-        ({"dp_aware": True}, {"tp-size": 4}, 1),
-        # SGLang 0.5.23 tells the router of one replica then, however many attention ranks it has
-        ({"dp-aware": True}, {"tp-size": 4, "attn-dp-size": 4}, 1),
+        ("0.5.23", {}, {"tp-size": 2, "dp-size": 2}, 1),
+        ("0.5.23", {"dp-aware": True}, {"tp-size": 2, "dp-size": 2}, 2),
+        ("0.5.23", {"dp_aware": True}, {"tp-size": 4}, 1),
+        # 0.5.22 and later say dp_size 1 of a server with attention ranks, earlier ones have one number for both
+        ("0.5.23", {"dp-aware": True}, {"tp-size": 4, "attn-dp-size": 4}, 1),
+        ("0.5.23", {"dp-aware": True}, {"tp-size": 4, "dp-size": 4, "enable-dp-attention": True}, 1),
+        ("0.5.21", {"dp-aware": True}, {"tp-size": 4, "dp-size": 4, "enable-dp-attention": True}, 4),
+        ("0.5.21", {"dp-aware": True}, {"tp-size": 2, "dp-size": 2}, 2),
     ],
 )
-def test_how_many_entries_the_router_will_have(args: dict[str, Any], flags: dict[str, Any], each: int) -> None:
+def test_how_many_entries_the_router_will_have(
+    version: str, args: dict[str, Any], flags: dict[str, Any], each: int
+) -> None:
     """sglang-router 0.3.2 with --dp-aware lists `http://host:port@0`, `@1`, … in place of a server with replicas."""
     made = agg(backend="sglang", frontend="sglang-router", agg_workers=3, agg_nodes=3, frontend__args=args)
-    made.backend.sglang_config = RoleFlags(aggregated=flags)
+    made.backend.version, made.backend.sglang_config = version, RoleFlags(aggregated=flags)
     assert plan_of(made).census.expect == {"aggregated": 3 * each}
 
 
