@@ -6,16 +6,23 @@ from srtctl.backends.flags import Layered
 from srtctl.errors import Problem
 from srtctl.schema import JobConfig
 
-# Of releases 1.4.2 to 1.6.1. Switches exist with `no-` in front, too.
-DYNAMO_FLAGS = frozenset(
+# Of releases 1.4.2 to 1.6.1: switches, which exist with `no-` in front, too, and flags with values.
+SWITCHES = frozenset(
     """
-    connector custom-jinja-template dedicated-mm-encoder dump-config-to dyn-default-thinking-mode
-    dyn-enable-structural-tag dyn-endpoint-types dyn-reasoning-parser dyn-structural-tag dyn-structural-tag-schema
-    dyn-structural-tag-scope dyn-tool-call-parser embedding-transfer-mode embedding-worker enable-rl
-    endpoint-types engine-request-limit engine-route exclude-tools-when-tool-choice-none fpm-trace frontend-decoding
-    gateway-workers health-check-payload image-diffusion-worker kv-state-endpoint media-output-fs-url
-    media-output-http-url multimodal-embedding-cache-capacity-gb multimodal-embedding-cache-publisher namespace
-    output-modalities rerank-worker response-plane sglang-trace-level use-sglang-tokenizer video-generation-worker
+    dedicated-mm-encoder dyn-enable-structural-tag embedding-worker enable-rl exclude-tools-when-tool-choice-none
+    fpm-trace frontend-decoding image-diffusion-worker multimodal-embedding-cache-publisher nats-tls-insecure
+    rerank-worker tcp-tls-insecure use-sglang-tokenizer video-generation-worker
+    """.split()
+)
+DYNAMO_FLAGS = SWITCHES | frozenset(
+    """
+    connector custom-jinja-template dump-config-to dyn-default-thinking-mode dyn-endpoint-types dyn-reasoning-parser
+    dyn-structural-tag dyn-structural-tag-schema dyn-structural-tag-scope dyn-tool-call-parser embedding-transfer-mode
+    endpoint-types engine-request-limit engine-route gateway-workers health-check-payload kv-state-endpoint
+    media-output-fs-url media-output-http-url multimodal-embedding-cache-capacity-gb namespace
+    nats-tls-ca-cert-path nats-tls-client-cert-path nats-tls-client-key-path output-modalities response-plane
+    sglang-trace-level tcp-tls-ca-cert-path tcp-tls-cert-path tcp-tls-client-ca-cert-path tcp-tls-client-cert-path
+    tcp-tls-client-key-path tcp-tls-handshake-timeout tcp-tls-key-path tcp-tls-server-name
     """.split()
 )
 # Where a worker is found, and by whom, follows from the frontend and from `dynamo.*`.
@@ -24,7 +31,8 @@ DYNAMO_OWNED = ("endpoint", "discovery-backend", "request-plane", "event-plane",
 
 def belongs_to_dynamo(name: str) -> bool:
     """Whether `dynamo.sglang` has this flag where SGLang has none; its router's flags are the frontend's."""
-    return name in DYNAMO_OWNED or name.removeprefix("no-") in DYNAMO_FLAGS
+    twin_of = name[3:] if name.startswith("no-") else None
+    return name in DYNAMO_OWNED or name in DYNAMO_FLAGS or twin_of in SWITCHES
 
 
 def launcher_problems(job: JobConfig, flags: Layered) -> list[Problem]:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from srtctl.frontends.known import DYNAMO
 from srtctl.plan.build import build_plan
 from srtctl.plan.model import Plan, Process
 from srtctl.plan.programs import Programs
@@ -227,3 +229,15 @@ def test_nats_takes_large_messages_and_etcd_is_quick(tmp_path: Path, programs: P
     began = time.monotonic()
     with running.process(plan.process("etcd")):
         assert time.monotonic() - began < 5  # by default its election alone takes up to a second; the machine is shared
+
+
+def test_the_frontends_flags_are_those_that_are_known(programs: Programs) -> None:
+    command = [programs.path("dynamo_python"), "-m", "dynamo.frontend", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    listed = {name for line in re.findall(r"^  (?:-\w.*, )?--\w.*", text, re.MULTILINE)
+              for name in re.findall(r"--([a-z][\w-]*)", line.strip().split("  ")[0])}  # fmt: skip
+    twins = {name[3:] for name in listed if name.startswith("no-") and name[3:] in listed}
+    assert len(listed) > 80
+    assert listed - {f"no-{name}" for name in twins} - DYNAMO.names == {"help", "version"}
+    assert twins <= DYNAMO.negatable
+    assert f"--router-mode {{{','.join(DYNAMO.choices['router-mode'])}}}" in text

@@ -37,6 +37,9 @@ ROWS: dict[str, Row] = {
         ROUTER, {"frontend.args": {"service-discovery": True}},
         {("owned-flag", ERROR, "frontend.args.service-discovery")}),
     "a flag of Dynamo's workers": (SGLANG, {f"{PREFILL}.dyn-tool-call-parser": "deepseek_v3"}, set()),
+    "a switch of Dynamo's workers turned off, and a flag that is no switch": (
+        SGLANG, {f"{PREFILL}.no-enable-rl": True, f"{DECODE}.no-connector": True},
+        {("unknown-flag", ERROR, f"{DECODE}.no-connector")}),
     "a flag that plain servers have not": (
         ROUTER, {f"{PREFILL}.dyn_tool_call_parser": "deepseek_v3", f"{DECODE}.no-enable-rl": True},
         {("launcher-flag", ERROR, f"{PREFILL}.dyn_tool_call_parser"),
