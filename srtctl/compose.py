@@ -55,7 +55,7 @@ def run_directory(argv: Sequence[str], directory: Path, recipes: Sequence[Recipe
     from srtctl import invocation
     from srtctl.composition.directory import points_of_all
 
-    found = points_of_all(argv, directory, recipes)
+    found = points_of_all(argv, directory, recipes, points)
     of_executor(str(found[0].config["cluster"]["executor"]), preview=preview).launch_points(found)
     return invocation.exit_code.get()
 

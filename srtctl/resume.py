@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from srtctl.errors import Problem, SrtctlError
@@ -19,50 +19,10 @@ from srtctl.reconcile import open_intents
 from srtctl.results.select import read_manifest
 from srtctl.results.state import SweepState, read_state
 from srtctl.rundir import SweepDir, find_sweeps
-from srtctl.sweep import common_name
+from srtctl.sweep import Resumption, common_name
 from srtctl.sweepdir import lock, output_directory
 
 MEASURED = frozenset({"ok", "invalid"})
-
-
-@dataclass(frozen=True)
-class Resumption:
-    """A sweep that is run again, as far as it lacks results.
-
-    Attributes:
-        manifest: As it is on disk.
-        held: Descriptor of the lock that keeps others from submitting for this sweep; None in a dry run.
-        measured: Indices of wanted points that have results.
-        running: Indices of wanted points that wait or run.
-        withdrawn: Indices of points without a result that are not wanted any more.
-        active_jobs: Ids of the sweep's jobs that wait or run.
-        abandoned: Allocations whose submission was cut off and of which no job is known.
-    """
-
-    directory: SweepDir
-    manifest: dict[str, Any]
-    held: int | None
-    measured: tuple[int, ...]
-    running: tuple[int, ...]
-    withdrawn: frozenset[int]
-    active_jobs: tuple[str, ...]
-    abandoned: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """The sweep's directory below the output directory."""
-        return str(self.manifest["name"])
-
-    @property
-    def next_allocation(self) -> int:
-        """The first free index."""
-        return 1 + max((int(record["index"]) for record in self.manifest["allocations"]), default=-1)
-
-    def fence(self) -> None:
-        """Make a job that comes late of a submission that was cut off end at once: its points run elsewhere now."""
-        for index in self.abandoned:
-            with contextlib.suppress(OSError):
-                self.directory.allocation(index).stop.touch()
 
 
 def wanted(points: Sequence[PreparedPoint]) -> tuple[list[PreparedPoint], Resumption | None]:

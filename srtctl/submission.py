@@ -15,10 +15,9 @@ from typing import Any, Protocol
 from srtctl import invocation, rundir
 from srtctl.errors import ExitCode, Problem, SrtctlError, format_problems
 from srtctl.manifest import Ledger
-from srtctl.resume import Resumption
 from srtctl.rundir import SweepDir
 from srtctl.schema import JobConfig
-from srtctl.sweep import Allocation, Sweep, problem_record
+from srtctl.sweep import Allocation, Resumption, Sweep, problem_record
 from srtctl.sweepdir import lock, write
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from srtctl.errors import Problem
 from srtctl.invocation import Invocation, current
 from srtctl.plan.model import Plan
 from srtctl.prepare import PreparedPoint
+from srtctl.rundir import SweepDir
 from srtctl.schema import JobConfig
-
-if TYPE_CHECKING:
-    from srtctl.resume import Resumption
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,46 @@ class Allocation:
     @property
     def gpu_count(self) -> int:
         return self.plan.denominators.get("all", 0)
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A sweep that is run again, as far as it lacks results.
+
+    Attributes:
+        manifest: As it is on disk.
+        held: Descriptor of the lock that keeps others from submitting for this sweep; None in a dry run.
+        measured: Indices of wanted points that have results.
+        running: Indices of wanted points that wait or run.
+        withdrawn: Indices of points without a result that are not wanted any more.
+        active_jobs: Ids of the sweep's jobs that wait or run.
+        abandoned: Allocations whose submission was cut off and of which no job is known.
+    """
+
+    directory: SweepDir
+    manifest: dict[str, Any]
+    held: int | None
+    measured: tuple[int, ...]
+    running: tuple[int, ...]
+    withdrawn: frozenset[int]
+    active_jobs: tuple[str, ...]
+    abandoned: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The sweep's directory below the output directory."""
+        return str(self.manifest["name"])
+
+    @property
+    def next_allocation(self) -> int:
+        """The first free index."""
+        return 1 + max((int(record["index"]) for record in self.manifest["allocations"]), default=-1)
+
+    def fence(self) -> None:
+        """Make a job that comes late of a submission that was cut off end at once: its points run elsewhere now."""
+        for index in self.abandoned:
+            with contextlib.suppress(OSError):
+                self.directory.allocation(index).stop.touch()
 
 
 @dataclass(frozen=True)

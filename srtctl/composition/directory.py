@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,23 @@ _RELATIVE = ("setup_script",)
 _MODEL_PATHS = ("path", "tokenizer_path")
 
 
-def points_of_all(argv: Sequence[str], directory: Path, recipes: Sequence[Recipe]) -> list[ComposedPoint]:
+def points_of_all(
+    argv: Sequence[str],
+    directory: Path,
+    recipes: Sequence[Recipe],
+    points: Callable[[Sequence[str], Recipe], list[ComposedPoint]],
+) -> list[ComposedPoint]:
     """Every point of every recipe, numbered through; each names its file first.
+
+    Args:
+        argv: The command line.
+        directory: The one that was named.
+        recipes: Its files.
+        points: Composes one of them.
 
     Raises:
         SrtctlError: All that is wrong with any of them.
     """
-    from srtctl.compose import points
-
     _refuse_what_needs_one_file(argv)
     found: list[ComposedPoint] = []
     problems: list[Problem] = []
