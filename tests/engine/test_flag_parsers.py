@@ -16,6 +16,7 @@ from srtctl.backends.sglang_flags import for_parser, layered
 from srtctl.backends.sglang_releases import Flag, release, releases
 from srtctl.schema import RoleFlags
 from srtctl.validate.flagvalues import wrong_value
+from tests.groups.modes import config_of, plan_of, published
 from tests.plan.jobs import disagg
 
 from .stack import ENVIRONMENT
@@ -126,6 +127,19 @@ def test_a_command_line_with_every_flag(version: str, package: Path) -> None:
     on, off = argv_of(version, flags), argv_of(version, dict.fromkeys(flags, False))
     assert sum(word.startswith("--") for word in on) > 250
     assert ask(package, [on, off])["answers"] == [None, None]
+
+
+def test_the_command_lines_of_the_published_shapes_parse(version: str, package: Path) -> None:
+    if version != releases()[-1]:
+        return  # the ready-made modes are written for the newest
+    lines = []
+    for mode in published():
+        for process in plan_of(config_of(mode)).processes:
+            if process.worker:
+                words = process.argv[process.argv.index("--model-path") :]
+                lines.append(["30000" if word.startswith("@port:") else word for word in words])
+    assert len(lines) > 200
+    assert not [answer for answer in ask(package, lines)["answers"] if answer]
 
 
 def test_older_and_newer_names_parse_when_translated(version: str, package: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from srtctl.backends.sglang_releases import release, releases
 from srtctl.plan.model import Plan, Process, Worker
 from tests.groups.modes import config_of, plan_of, published
 
@@ -36,6 +39,15 @@ def test_command_lines(mode: str, golden: Any) -> None:
             lines += ["", f"== {process.name}", *_options(process)]
             lines += [f"{key}={value}" for key, value in sorted(process.env.items()) if not key.startswith("DYN_")]
     golden(GOLDEN / f"{mode}.txt", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("mode", published())
+def test_every_option_is_one_of_the_newest_release(mode: str) -> None:
+    newest = release(releases()[-1])
+    taken = {*newest.spellings, *(f"no-{name}" for name in newest.flags if newest.is_toggle(name))}
+    for process in engines(plan_for(mode)):
+        said = {word[2:].partition("=")[0] for word in process.argv if word.startswith("--")}
+        assert len(said) > 8 and said <= taken, (process.name, said - taken)
 
 
 def _options(process: Process) -> list[str]:
@@ -184,3 +196,12 @@ def test_entrances_read_by_hand() -> None:
     (text,) = (file.text for file in plan.files if file.path == "nginx.conf")
     assert text.count("        server @host:") == 10
     assert plan.endpoint == "@host:slot0@:@port:nginx/http@"
+
+
+def test_a_dry_run_shows_the_config_file_and_keeps_it(tmp_path: Path) -> None:
+    chosen = ["backend=sglang", "model=tiny", "mode=disagg", "cluster=local", "benchmark=manual"]
+    command = [sys.executable, "-m", "srtctl", "dry-run", *chosen, "-o", str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    (kept,) = tmp_path.rglob("sglang_config.yaml")
+    assert set(yaml.safe_load(kept.read_text())) == {"prefill", "decode"}
+    assert f"\n--- sglang_config.yaml\n{kept.read_text()}" in shown
