@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.slurm.conftest import shared_directories
 from tests.slurm.testcluster import Cluster, why_unavailable
+from tests.slurm.testcluster.processes import until
 from tests.system.conftest import User, user  # noqa: F401 - the fixture
 
 from .model import make_model
@@ -53,6 +55,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
+def left_on(cluster: Cluster, node: str) -> list[str]:
+    """What a job has left on a node, less what SGLang 0.5.23 leaves however it ends, which is 16 KiB.
+
+    It never removes the table of its load, and it kills its children, Python's resource tracker among them, which
+    would have removed a semaphore.
+    """
+    left = cluster.leftovers(node)
+    files = [file for file in left.files if not file.startswith(("/dev/shm/sglang_loads_", "/dev/shm/sem.mp-"))]
+    return [*map(str, left.processes), *files]
+
+
 def _user(home: Path, make: type[EngineUser], *more: Cluster) -> Iterator[EngineUser]:
     (home / "tmp").mkdir()
     somebody = make(home, f"{os.getpid()}-{home.name}", *more)
@@ -76,4 +89,6 @@ def at_slurm(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip(reason)
     with Cluster(tmp_path / "cluster", nodes=2, shared_dirs=shared_directories(tmp_path_factory)) as cluster:
         yield from _user(tmp_path, ClusterUser, cluster)
-        cluster.wait_clean()
+        with contextlib.suppress(TimeoutError):
+            until(lambda: not any(left_on(cluster, name) for name in cluster.names), 15, "nothing is left")
+        assert {name: left_on(cluster, name) for name in cluster.names} == {"n1": [], "n2": []}

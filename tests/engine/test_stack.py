@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,20 @@ def test_on_two_nodes(at_slurm: EngineUser, model: Path, frontend: str) -> None:
     hosts = {one["name"]: one["host"] for one in status["processes"]}
     assert hosts["prefill0"] != hosts["decode0"]
     at_slurm.assert_nothing_left()
+
+
+def test_a_worker_that_is_killed(here: EngineUser, model: Path) -> None:
+    """It is named as the cause, and its own children, which outlive it, are gone with the rest."""
+    measured = job(model, "sglang-router", "pd")
+    recipe = measured[: measured.index("benchmark:")] + "benchmark: {type: manual}\n"
+    done = here.srtctl("apply", "-f", str(here.write("job.yaml", recipe)))
+    assert done.returncode == 0, done.stderr
+    status = here.wait_for("servers up", lambda s: s["phase"] in ("measuring", "done"), timeout_s=READY_S)
+    assert status["phase"] == "measuring", status["root_cause"]
+    decode = next(one for one in status["processes"] if one["name"] == "decode0")
+    os.kill(decode["pid"], signal.SIGKILL)
+    status = here.wait_for("the end", lambda s: s["phase"] == "done")
+    assert status["outcome"] == "failed"
+    assert status["root_cause"]["process"] == "decode0", status["root_cause"]
+    assert "SIGKILL" in status["root_cause"]["what"]
+    here.assert_nothing_left()
