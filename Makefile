@@ -20,7 +20,7 @@ help:
 	@echo "make lint types contracts docs      the other checks of .ci/run"
 	@echo "make format     put sources into the form that lint wants"
 	@echo "make soak       the long tests"
-	@echo "make test-engine     tests with the real SGLang, which runs without a GPU (3.5 GB, an hour of two cores);"
+	@echo "make test-engine     tests with the real SGLang, which runs without a GPU (3.5 GB, ten minutes of two idle cores);"
 	@echo "                     ENGINE='here and dynamo-pd' runs some of them, as pytest -k does"
 	@echo "make bench      time the commands and the stack"
 	@echo "make slurm-up   start a Slurm cluster of 4 nodes on this machine to try srtctl on (root); make slurm-down ends it"
