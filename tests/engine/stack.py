@@ -37,6 +37,7 @@ backend:
       max-total-tokens: 4096
       context-length: 2048
       max-running-requests: 8
+    aggregated: {flags}
     prefill: {{disaggregation-transfer-backend: mooncake}}
     decode:
       disaggregation-transfer-backend: mooncake
@@ -44,7 +45,7 @@ backend:
 frontend: {{type: {frontend}, count: {frontends}}}
 environment:
   SGLANG_USE_CPU_ENGINE: "1"
-  SGLANG_CPU_OMP_THREADS_BIND: "0-1"
+  SGLANG_CPU_OMP_THREADS_BIND: "{cores}"
   OMP_NUM_THREADS: "1"
   MC_FORCE_TCP: "1"
 health_check: {{max_attempts: {ready_s}, interval_seconds: 1}}
@@ -59,6 +60,7 @@ benchmark:
 """
 
 AGGREGATED = "{agg_nodes: 1, agg_workers: 1, gpus_per_agg: 1}"
+SPANNING = "{gpus_per_node: 1, agg_nodes: 2, agg_workers: 1, gpus_per_agg: 2}"
 PAIR = """{prefill_nodes: 1, prefill_workers: 1, gpus_per_prefill: 1,
             decode_nodes: %d, decode_workers: 1, gpus_per_decode: 1}"""
 
@@ -68,15 +70,19 @@ def job(model: Path, frontend: str, shape: str, *, slurm: bool = False) -> str:
 
     Args:
         frontend: `dynamo` (two of them, behind nginx) or `sglang-router` (one).
-        shape: `pd` or `agg`; a pair has a node for each worker on a cluster, and shares one here.
+        shape: `pd`, `agg`, or `span`, which is one worker of two ranks on two nodes; the workers of a pair have a node
+            each on a cluster, and share one here.
     """
+    resources = {"agg": AGGREGATED, "span": SPANNING, "pd": PAIR % int(slurm)}[shape]
     return JOB.format(
         name=f"{frontend}-{shape}",
         executor="slurm" if slurm else "local",
         simulated="false" if slurm else "true",
         python=ENVIRONMENT / "bin/python",
         model=model,
-        resources=AGGREGATED if shape == "agg" else PAIR % int(slurm),
+        resources=resources,
+        flags="{tp-size: 2}" if shape == "span" else "{}",
+        cores="0|1" if shape == "span" else "0-1",  # of each rank
         frontend=frontend,
         frontends=2 if frontend == "dynamo" else 1,
         ready_s=READY_S,
@@ -88,6 +94,10 @@ def job(model: Path, frontend: str, shape: str, *, slurm: bool = False) -> str:
 
 def servers(frontend: str, shape: str) -> set[str]:
     """Names of all processes that such a job has, the client aside."""
-    workers = {"aggregated0"} if shape == "agg" else {"prefill0", "decode0"}
+    workers = {
+        "agg": {"aggregated0"},
+        "span": {"aggregated0", "aggregated0-rank1"},
+        "pd": {"prefill0", "decode0"},
+    }[shape]
     dynamo = {"etcd", "nats", "nginx", "frontend0", "frontend1"}
     return workers | (dynamo if frontend == "dynamo" else {"frontend0"})

@@ -68,6 +68,18 @@ def test_on_two_nodes(at_slurm: EngineUser, model: Path, frontend: str) -> None:
     at_slurm.assert_nothing_left()
 
 
+@pytest.mark.slurm
+@pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
+def test_a_worker_over_two_nodes(at_slurm: EngineUser, model: Path, frontend: str) -> None:
+    """Tensor parallel, its ranks' collectives over TCP between the nodes."""
+    status = run(at_slurm, job(model, frontend, "span", slurm=True))
+    check_measured(at_slurm, frontend, "span")
+    check_stopped(status, frontend, "span")
+    hosts = {one["name"]: one["host"] for one in status["processes"]}
+    assert hosts["aggregated0"] != hosts["aggregated0-rank1"]
+    at_slurm.assert_nothing_left()
+
+
 def test_a_worker_that_is_killed(here: EngineUser, model: Path) -> None:
     """It is named as the cause, and its own children, which outlive it, are gone with the rest."""
     measured = job(model, "sglang-router", "pd")
@@ -82,4 +94,19 @@ def test_a_worker_that_is_killed(here: EngineUser, model: Path) -> None:
     assert status["outcome"] == "failed"
     assert status["root_cause"]["process"] == "decode0", status["root_cause"]
     assert "SIGKILL" in status["root_cause"]["what"]
+    here.assert_nothing_left()
+
+
+def test_caches_are_emptied_between_points(here: EngineUser, model: Path) -> None:
+    recipe = here.write("job.yaml", job(model, "sglang-router", "pd"))
+    words = ["-m", "benchmark.isl=16,32", "benchmark.concurrencies=[1]", "--wait"]
+    done = here.srtctl("apply", "-f", str(recipe), *words, timeout_s=READY_S + 240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (here.sweep() / "allocations/0000/attempt-0/events.jsonl").read_text().splitlines()
+    between = [event for event in map(json.loads, lines) if event["event"] == "between_points"]
+    assert [event["flush"] for event in between] == ["ok"]
+    assert len(here.json("results")["rows"]) == 2
+    for worker in ("prefill0", "decode0"):
+        log = (here.sweep() / f"allocations/0000/attempt-0/logs/{worker}.log").read_text()
+        assert "Cache flushed successfully" in log, worker
     here.assert_nothing_left()

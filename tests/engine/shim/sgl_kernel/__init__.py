@@ -123,8 +123,9 @@ def _without_pinning(make: Any) -> Any:
     return unpinned
 
 
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    pass
+def _nothing() -> Any:
+    """A function that does nothing; a new one each time, because torch's compiler keeps a table of its functions."""
+    return lambda *args, **kwargs: None
 
 
 def _replace_cuda() -> None:
@@ -132,12 +133,13 @@ def _replace_cuda() -> None:
         setattr(torch, name, _without_pinning(getattr(torch, name)))
     tensor: Any = torch.Tensor
     tensor.pin_memory = lambda self, *args, **kwargs: self
-    tensor.record_stream = _nothing
+    tensor.record_stream = _nothing()
     cuda: Any = torch.cuda
     cuda.Event, cuda.Stream = Event, Stream
-    cuda.current_stream = cuda.default_stream = lambda *args, **kwargs: Stream()
+    cuda.current_stream = lambda *args, **kwargs: Stream()
+    cuda.default_stream = lambda *args, **kwargs: Stream()
     cuda.stream = lambda *args, **kwargs: contextlib.nullcontext()
-    cuda.synchronize = cuda.set_device = _nothing
+    cuda.synchronize, cuda.set_device = _nothing(), _nothing()
     every: Any = torch
     every.Event = Event
     every.ops.sgl_kernel = Operators()
