@@ -200,6 +200,7 @@ def test_entrances_read_by_hand() -> None:
 
 def test_a_dry_run_shows_the_config_file_and_keeps_it(tmp_path: Path) -> None:
     chosen = ["backend=sglang", "model=tiny", "mode=disagg", "cluster=local", "benchmark=manual"]
+    chosen.append(f"cluster.tools.sglang_python={sys.executable}")  # it need not be there: nothing is started
     command = [sys.executable, "-m", "srtctl", "dry-run", *chosen, "-o", str(tmp_path)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     (kept,) = tmp_path.rglob("sglang_config.yaml")
