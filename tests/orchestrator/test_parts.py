@@ -282,11 +282,9 @@ def test_log_tail(tmp_path: Path) -> None:
 # The archive
 
 
-def test_same_bytes_every_time_and_quickly() -> None:
+def test_same_bytes_every_time() -> None:
     archive.pyz_bytes.cache_clear()
-    begun = time.perf_counter()
     first = archive.pyz_bytes()
-    assert time.perf_counter() - begun < 0.25  # 16 ms measured; the limit leaves room for a busy machine
     archive.pyz_bytes.cache_clear()
     assert hashlib.sha256(archive.pyz_bytes()).digest() == hashlib.sha256(first).digest()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -151,11 +150,6 @@ def test_tools_directory_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert tools_directory(ToolsConfig()) == Path("/prefix/tools")
 
 
-def test_services_of_this_environment_are_found_and_quickly() -> None:
-    took_s = []
-    for _ in range(5):
-        start = time.perf_counter()
-        programs, _ = find_programs(ToolsConfig())
-        took_s.append(time.perf_counter() - start)
+def test_services_of_this_environment_are_found() -> None:
+    programs, _ = find_programs(ToolsConfig())
     assert {"etcd", "nats_server", "nginx"} <= set(programs.paths)
-    assert min(took_s) < 0.005
