@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 from tests.slurm.conftest import shared_directories
 from tests.slurm.testcluster import Cluster, why_unavailable
 from tests.slurm.testcluster.processes import until
-from tests.system.conftest import User, user  # noqa: F401 - the fixture
+from tests.slurm.users import ClusterUser
+from tests.system.conftest import User, visit
 
 from .model import make_model
 from .stack import ENVIRONMENT
@@ -35,16 +35,8 @@ class EngineUser(User):
         return {name: value for name, value in super().environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-class ClusterUser(EngineUser):
+class EngineUserAtSlurm(EngineUser, ClusterUser):
     """The same at a shell of a cluster's login host."""
-
-    def __init__(self, home: Path, mark: str, cluster: Cluster):
-        super().__init__(home, mark)
-        self.cluster = cluster
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return super().environment | {"PATH": self.cluster.environment()["PATH"]}
 
 
 @pytest.fixture(scope="session")
@@ -66,20 +58,9 @@ def left_on(cluster: Cluster, node: str) -> list[str]:
     return [*map(str, left.processes), *files]
 
 
-def _user(home: Path, make: type[EngineUser], *more: Cluster) -> Iterator[EngineUser]:
-    (home / "tmp").mkdir()
-    somebody = make(home, f"{os.getpid()}-{home.name}", *more)
-    yield somebody
-    for pid in somebody.processes():
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            continue
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[EngineUser]:
-    yield from _user(tmp_path, EngineUser)
+    yield from visit(tmp_path, EngineUser)
 
 
 @pytest.fixture
@@ -88,7 +69,7 @@ def at_slurm(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     if reason:
         pytest.skip(reason)
     with Cluster(tmp_path / "cluster", nodes=2, shared_dirs=shared_directories(tmp_path_factory)) as cluster:
-        yield from _user(tmp_path, ClusterUser, cluster)
+        yield from visit(tmp_path, lambda home, mark: EngineUserAtSlurm(home, mark, cluster))
         with contextlib.suppress(TimeoutError):
             until(lambda: not any(left_on(cluster, name) for name in cluster.names), 15, "nothing is left")
         assert {name: left_on(cluster, name) for name in cluster.names} == {"n1": [], "n2": []}

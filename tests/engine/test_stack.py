@@ -59,24 +59,15 @@ def test_here(here: EngineUser, model: Path, frontend: str, shape: str) -> None:
 
 @pytest.mark.slurm
 @pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
-def test_on_two_nodes(at_slurm: EngineUser, model: Path, frontend: str) -> None:
-    status = run(at_slurm, job(model, frontend, "pd", slurm=True))
-    check_measured(at_slurm, frontend, "pd")
-    check_stopped(status, frontend, "pd")
+@pytest.mark.parametrize(("shape", "pair"), [("pd", ("prefill0", "decode0")),
+                                             ("span", ("aggregated0", "aggregated0-rank1"))])  # fmt: skip
+def test_on_two_nodes(at_slurm: EngineUser, model: Path, frontend: str, shape: str, pair: tuple[str, str]) -> None:
+    """Two workers, or one tensor-parallel worker whose ranks' collectives go over TCP between the nodes."""
+    status = run(at_slurm, job(model, frontend, shape, slurm=True))
+    check_measured(at_slurm, frontend, shape)
+    check_stopped(status, frontend, shape)
     hosts = {one["name"]: one["host"] for one in status["processes"]}
-    assert hosts["prefill0"] != hosts["decode0"]
-    at_slurm.assert_nothing_left()
-
-
-@pytest.mark.slurm
-@pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
-def test_a_worker_over_two_nodes(at_slurm: EngineUser, model: Path, frontend: str) -> None:
-    """Tensor parallel, its ranks' collectives over TCP between the nodes."""
-    status = run(at_slurm, job(model, frontend, "span", slurm=True))
-    check_measured(at_slurm, frontend, "span")
-    check_stopped(status, frontend, "span")
-    hosts = {one["name"]: one["host"] for one in status["processes"]}
-    assert hosts["aggregated0"] != hosts["aggregated0-rank1"]
+    assert hosts[pair[0]] != hosts[pair[1]]
     at_slurm.assert_nothing_left()
 
 

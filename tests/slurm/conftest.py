@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from .spank import build_plugin, host_image, squash
-from .testcluster import Cluster, why_unavailable
+from .testcluster import Cluster
+from .users import mark_slurm
 
 MakeCluster = Callable[..., Cluster]
 _FIXTURES = {"slurm", "container_slurm", "fresh_slurm", "make_slurm"}
@@ -20,12 +21,7 @@ QUICK_TO_NOTICE = ("SlurmdTimeout=3", "MessageTimeout=3")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mine = [item for item in items if _FIXTURES & set(getattr(item, "fixturenames", ()))]
-    reason = why_unavailable() if mine else None
-    for item in mine:
-        item.add_marker(pytest.mark.slurm)
-        if reason:  # its text has "needs root", by which the main conftest counts omissions
-            item.add_marker(pytest.mark.skip(reason=reason))
+    mark_slurm(items, _FIXTURES)
 
 
 def shared_directories(factory: pytest.TempPathFactory) -> list[Path]:

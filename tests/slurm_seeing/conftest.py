@@ -23,7 +23,8 @@ from tests.slurm.conftest import (  # noqa: F401  fixtures
     make_slurm,
     slurm,
 )
-from tests.slurm.testcluster import Cluster, why_unavailable
+from tests.slurm.testcluster import Cluster
+from tests.slurm.users import mark_slurm
 
 _FIXTURES = {"slurm", "fresh_slurm", "make_slurm"}
 
@@ -59,12 +60,7 @@ end("ok", 0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mine = [item for item in items if _FIXTURES & set(getattr(item, "fixturenames", ()))]
-    reason = why_unavailable() if mine else None
-    for item in mine:
-        item.add_marker(pytest.mark.slurm)
-        if reason:
-            item.add_marker(pytest.mark.skip(reason=reason))
+    mark_slurm(items, _FIXTURES)
 
 
 class Jobs:

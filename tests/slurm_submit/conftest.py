@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.slurm.conftest import shared_directories
-from tests.slurm.testcluster import Cluster, Partition, why_unavailable
-from tests.system.conftest import SRTCTL, User
+from tests.slurm.testcluster import Cluster, Partition
+from tests.slurm.users import ClusterUser, mark_slurm
+from tests.system.conftest import SRTCTL, visit
 
 _FIXTURES = {"cluster", "slurm_user"}
 
@@ -33,12 +33,7 @@ slurm: {{partition: {partition}}}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mine = [item for item in items if _FIXTURES & set(getattr(item, "fixturenames", ()))]
-    reason = why_unavailable() if mine else None
-    for item in mine:
-        item.add_marker(pytest.mark.slurm)
-        if reason:
-            item.add_marker(pytest.mark.skip(reason=reason))
+    mark_slurm(items, _FIXTURES)
 
 
 @pytest.fixture(scope="session")
@@ -56,16 +51,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
-class SlurmUser(User):
-    """Somebody at a shell of the cluster's login host."""
-
-    def __init__(self, home: Path, mark: str, cluster: Cluster):
-        super().__init__(home, mark)
-        self.cluster = cluster
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return super().environment | {"PATH": self.cluster.environment()["PATH"]}
+class SlurmUser(ClusterUser):
+    """The same, with jobs of this test."""
 
     def job(self, partition: str = "closed", more: str = "", cluster: str = "", name: str = "job.yaml") -> str:
         """A recipe's path."""
@@ -105,14 +92,8 @@ class SlurmUser(User):
 
 @pytest.fixture
 def slurm_user(tmp_path: Path, cluster: Cluster) -> Iterator[SlurmUser]:
-    (tmp_path / "tmp").mkdir()
-    user = SlurmUser(tmp_path, f"{os.getpid()}-{tmp_path.name}", cluster)
-    yield user
-    jobs = list(user.queued())
-    if jobs:
-        user.slurm("scancel", *{job.partition("+")[0] for job in jobs})
-    for pid in user.processes():
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            continue
+    for user in visit(tmp_path, lambda home, mark: SlurmUser(home, mark, cluster)):
+        yield user
+        jobs = list(user.queued())
+        if jobs:
+            user.slurm("scancel", *{job.partition("+")[0] for job in jobs})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -108,16 +110,22 @@ class User:
         assert not list((self.home / "tmp").iterdir())
 
 
-@pytest.fixture
-def user(tmp_path: Path) -> Iterator[User]:
-    (tmp_path / "tmp").mkdir()
-    somebody = User(tmp_path, f"{os.getpid()}-{tmp_path.name}")
+SomeUser = TypeVar("SomeUser", bound=User)
+
+
+def visit(home: Path, make: Callable[[Path, str], SomeUser]) -> Iterator[SomeUser]:
+    """Somebody with a home, of whom no process outlives the test: the body of a fixture."""
+    (home / "tmp").mkdir()
+    somebody = make(home, f"{os.getpid()}-{home.name}")
     yield somebody
     for pid in somebody.processes():
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            continue
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[User]:
+    yield from visit(tmp_path, User)
 
 
 @pytest.fixture
