@@ -135,7 +135,7 @@ MODES_HEAD = """
 
 Shapes that somebody has published, in the flags of the newest SGLang. `srtctl mode=h100-1p1d-tp16 model=dsr1-fp8
 backend=sglang benchmark=sa-8k1k` runs one; any benchmark goes with any of them, and any value can be changed on the
-command line.
+command line. On an older image, `backend.flags=translate` writes the flags as that release takes them.
 
 A name is the machine it was published for, the shape (`2p1d`: two prefill workers and one decode worker; `agg`:
 workers that do both phases), and how a decode worker is parallel: `tp8` is tensor parallel over 8 GPUs, `dep8` has

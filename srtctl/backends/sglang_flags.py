@@ -11,7 +11,7 @@ from typing import Any
 
 from srtctl.backends.flags import Layered, layer
 from srtctl.backends.sglang_releases import Release, order, release, releases
-from srtctl.backends.sglang_translate import rewritten
+from srtctl.backends.sglang_translate import ATTENTION_RANKS, ATTENTION_SWITCH, rewritten, with_attention_ranks
 from srtctl.schema import JobConfig, RoleFlags
 
 # `lmsysorg/sglang:v0.5.8.post1-cu130`, `lmsysorg+sglang+v0.5.8.sqsh`; a Dynamo image's tag is Dynamo's own release.
@@ -86,10 +86,13 @@ def layered(job: JobConfig, role: str) -> Layered:
     wanted = choose(job).release
     translate = job.backend.flags == "translate"
 
-    def spell(name: str, value: Any, known: Mapping[str, Any]) -> dict[str, Any] | None:
-        return rewritten(wanted.canonical(name), value, known, wanted) if translate else None
+    def spell(written: str, value: Any, known: Mapping[str, Any]) -> dict[str, Any] | None:
+        name = wanted.canonical(written)
+        whole = name in (ATTENTION_RANKS, ATTENTION_SWITCH)  # what they come to depends on all layers
+        return rewritten(name, value, known, wanted) if translate and not whole else None
 
-    return layer(role, role_flags(job), wanted.canonical, spell)
+    found = layer(role, role_flags(job), wanted.canonical, spell)
+    return with_attention_ranks(found, wanted) if translate else found
 
 
 def for_parser(flags: Mapping[str, Any], wanted: Release) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class BackendConfig:
     )
     flags: str = key(
         "strict",
-        "Flags that this release doesn't have: strict refuses them, translate rewrites older names and says so.",
+        "Flags that this release doesn't have: strict refuses them, translate gives them its own names and says so.",
         allowed=("strict", "translate"),
     )
     prefill_environment: Dict[str, str] = key(

@@ -9,8 +9,9 @@ from typing import Any
 from srtctl.backends.dynamo_sglang import belongs_to_dynamo
 from srtctl.backends.flags import canonical
 from srtctl.backends.sglang_flags import Choice, choose, container_release
+from srtctl.backends.sglang_older import taken
 from srtctl.backends.sglang_releases import SHORT, Flag, flag_history, order, releases, renamed_variables
-from srtctl.backends.sglang_translate import Replacement, replacement, rewritten, taken
+from srtctl.backends.sglang_translate import Replacement, replacement, rewritten
 from srtctl.errors import Problem, Severity
 from srtctl.plan.model import ROLES
 from srtctl.validate.context import Context, Rule
@@ -88,7 +89,7 @@ def _translated(choice: Choice, key: str, name: str, value: Any, new: Mapping[st
     if new:
         words = " ".join(_words(flag, its) for flag, its in new.items())
     else:
-        found = replacement(name, release)
+        found = replacement(name, release, value)
         words = "nothing" + (f" ({found.why})" if found and found.why else "")
     text = f"translated for SGLang {release.version}: {words}"
     return Problem("translated-flag", text, key, value, severity=Severity.WARNING)
@@ -103,7 +104,7 @@ def _words(flag: str, value: Any) -> str:
 def _not_taken(choice: Choice, key: str, name: str, value: Any) -> Problem:
     """A flag that the release has no use for: what it should be called, and what to do."""
     release = choice.release
-    instead = replacement(name, release)
+    instead = replacement(name, release, value)
     hint = _hint(instead, name, choice)
     flag = release.flags.get(name)
     if flag is not None and flag.kind == "ignored":
@@ -121,6 +122,8 @@ def _not_taken(choice: Choice, key: str, name: str, value: Any) -> Problem:
 def _hint(instead: Replacement | None, name: str, choice: Choice) -> str:
     if instead is None:
         return "" if flag_history(name) else suggestion(name, [*choice.release.flags, *SHORT])
+    if instead.near:
+        return f"SGLang {choice.release.version} has {instead.near}"
     if not instead.flags:
         return f"leave it out: {instead.why}"
     return f"use {instead}, or let backend.flags=translate do it"

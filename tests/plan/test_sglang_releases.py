@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from srtctl.backends.flags import Layered
 from srtctl.backends.sglang_flags import choose, layered, nearest
-from srtctl.backends.sglang_releases import FLAGS, VARIABLES, order, release, releases, renamed_variables
-from srtctl.backends.sglang_translate import replacement
+from srtctl.backends.sglang_releases import FLAGS, VARIABLES, Release, order, release, releases, renamed_variables
+from srtctl.backends.sglang_translate import replacement, with_attention_ranks
 from srtctl.schema import RoleFlags
 from tests.plan.jobs import disagg
 
@@ -140,6 +141,36 @@ def job(version: str | None = None, container: str | None = None, **flags: Any) 
         ("0.5.8", {"cuda_graph_bs": [1]}, {"cuda-graph-bs": [1]}),
         ("0.5.8", {"cuda_graph_bs_decode": [1]}, {"cuda-graph-bs": [1]}),  # and back
         ("0.5.4", {"enable_flashinfer_cutlass_moe": True}, {"moe-runner-backend": "flashinfer_cutlass"}),
+        # names of today on older images: what SGLang's sources of both releases say is the same
+        ("0.5.8", {"attn_dp_size": 16}, {"dp-size": 16, "enable-dp-attention": True}),
+        ("0.5.21", {"attn_dp_size": 16, "dp_size": 1}, {"dp-size": 16, "enable-dp-attention": True}),
+        ("0.5.22", {"attn_dp_size": 16, "dp_size": 1}, {"attn-dp-size": 16, "dp-size": 1}),
+        ("0.5.21", {"attn_dp_size": 1, "tp_size": 8}, {"tp-size": 8}),
+        ("0.5.21", {"attn_dp_size": 1, "dp_size": 4}, {"dp-size": 4}),  # replicas
+        ("0.5.21", {"attn_dp_size": 8, "enable_dp_attention": False}, {"dp-size": 8, "enable-dp-attention": True}),
+        ("0.5.21", {"attn_dp_size": 8, "dp_size": 2}, {"attn-dp-size": 8, "dp-size": 2}),  # which no release takes
+        ("0.5.12", {"cuda_graph_backend_decode": "disabled"}, {"disable-cuda-graph": True}),
+        ("0.5.12", {"cuda_graph_backend_prefill": "disabled"}, {"disable-piecewise-cuda-graph": True}),
+        ("0.5.9", {"cuda_graph_backend_prefill": "disabled"}, {}),
+        ("0.5.9", {"disable_piecewise_cuda_graph": True}, {}),
+        ("0.5.9", {"cuda_graph_backend_decode": "full"}, {}),
+        ("0.5.9", {"cuda_graph_backend_decode": None}, {}),
+        ("0.5.12", {"cuda_graph_backend_prefill": "tc_piecewise"}, {"enforce-piecewise-cuda-graph": True}),
+        ("0.5.12", {"cuda_graph_backend_prefill": "full"}, {"cuda-graph-backend-prefill": "full"}),  # not the same
+        ("0.5.12", {"disable_decode_cuda_graph": True}, {"disable-cuda-graph": True}),
+        ("0.5.12", {"disable_prefill_cuda_graph": True}, {"disable-piecewise-cuda-graph": True}),
+        ("0.5.8", {"flashinfer_allreduce_fusion_backend": "auto"}, {"enable-flashinfer-allreduce-fusion": True}),
+        ("0.5.8", {"flashinfer_allreduce_fusion_backend": "mnnvl"}, {"flashinfer-allreduce-fusion-backend": "mnnvl"}),
+        ("0.5.8", {"dsa_decode_backend": "fa3"}, {"nsa-decode-backend": "fa3"}),
+        ("0.5.12", {"mamba_radix_cache_strategy": "no_buffer"}, {"mamba-scheduler-strategy": "no_buffer"}),
+        ("0.5.9", {"incremental_streaming_output": True}, {"stream-output": True}),
+        ("0.5.17", {"image_processor_backend": "pil"}, {"disable-fast-image-processor": True}),
+        ("0.5.17", {"image_processor_backend": "auto"}, {}),
+        ("0.5.15", {"mm_feature_transport": "cuda_ipc"}, {"keep-mm-feature-on-device": True}),
+        ("0.5.15", {"elastic_ep_join_mode": "recover"}, {"elastic-ep-rejoin": True}),
+        ("0.5.23", {"elastic_ep_rejoin": True}, {"elastic-ep-join-mode": "recover"}),
+        ("0.5.12", {"cuda_graph_bs_prefill": [16, 32]}, {"piecewise-cuda-graph-tokens": [16, 32]}),
+        ("0.5.8", {"cp_strategy": "zigzag"}, {"cp-strategy": "zigzag"}),  # it depends on the model
     ],
 )
 def test_translation(version: str, written: dict[str, Any], made: dict[str, Any]) -> None:
@@ -147,6 +178,38 @@ def test_translation(version: str, written: dict[str, Any], made: dict[str, Any]
     assert found.values == made
     for name in found.translated:
         assert found.described(made)[name].endswith(" (translated)")
+
+
+def test_attention_ranks_of_another_layer_stay() -> None:
+    """A size in one map of flags and the other in another come to what a release that knows both makes of them."""
+    made = job("0.5.21", dp_size=1)
+    made.model.engine_flags = RoleFlags(common={"attn-dp-size": 8})
+    assert layered(made, "decode").values == {"dp-size": 8, "enable-dp-attention": True}
+    said = layered(made, "decode").described(["dp-size", "enable-dp-attention"])
+    assert set(said.values()) == {"model.engine_flags.common.attn-dp-size (translated)"}
+
+
+class Tomorrow(Release):
+    """A release without the switch that SGLang 0.5.23 means to remove after 2026."""
+
+    @property
+    def flags(self) -> Any:
+        return {name: flag for name, flag in release("0.5.23").flags.items() if name != "enable-dp-attention"}
+
+
+@pytest.mark.parametrize(
+    ("written", "made"),
+    [
+        ({"dp-size": 8, "enable-dp-attention": True}, {"attn-dp-size": 8}),
+        ({"dp-size": 8, "enable-dp-attention": False}, {"dp-size": 8}),
+        ({"attn-dp-size": 8, "enable-dp-attention": True}, {"attn-dp-size": 8}),
+        ({"dp-size": 8}, {"dp-size": 8}),
+    ],
+)
+def test_attention_ranks_in_a_release_that_has_no_switch_for_them(
+    written: dict[str, Any], made: dict[str, Any]
+) -> None:
+    assert with_attention_ranks(Layered(written), Tomorrow("0.5.24")).values == made
 
 
 def test_every_flag_that_a_release_replaced_has_its_replacement_in_the_newest() -> None:

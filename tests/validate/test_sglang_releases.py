@@ -176,6 +176,31 @@ def test_texts(key: str) -> None:
     assert text({key: "8" if key.startswith(ENV) else 8, **NEWEST}, found) == rule
 
 
+# Names of today in an older release: the hint names what that release has.
+OLDER = {
+    ("0.5.8", "attn-dp-size", 16): "use --dp-size=16 and --enable-dp-attention, or let backend.flags=translate do it",
+    ("0.5.13", "cuda-graph-max-bs-decode", 8): "use --cuda-graph-max-bs, or let backend.flags=translate do it",
+    ("0.5.9", "disable-decode-cuda-graph", True): "use --disable-cuda-graph, or let backend.flags=translate do it",
+    ("0.5.8", "cuda-graph-backend-prefill", "disabled"):
+        "leave it out: no graphs of prefill before 0.5.10, unless enable-piecewise-cuda-graph asks for them",
+    ("0.5.8", "flashinfer-allreduce-fusion-backend", "mnnvl"):
+        "SGLang 0.5.8 has --enable-flashinfer-allreduce-fusion, which is --flashinfer-allreduce-fusion-backend=auto",
+    ("0.5.10", "cp-strategy", "zigzag"):
+        "SGLang 0.5.10 has --prefill-cp-mode or --nsa-prefill-cp-mode, by the model's kind of attention",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "name", "value"), OLDER)
+def test_the_older_name_of_a_newer_flag_is_named(version: str, name: str, value: Any) -> None:
+    changes = {"backend.version": version, f"{DECODE}.{name}": value, f"{DECODE}.dp-size": None}
+    said = text(changes, "unknown-flag")
+    assert f"SGLang {version} has no such flag; it came with " in said
+    assert said.endswith(f"hint: {OLDER[version, name, value]}")
+    translated = rows(findings(SGLANG, {**changes, "backend.flags": "translate"}))
+    expected = "translated-flag" if "translate" in said or "leave it out" in said else "unknown-flag"
+    assert expected in {rule for rule, _, key in translated if key == f"{DECODE}.{name}"}
+
+
 def test_translated_flags_say_what_they_became() -> None:
     said = text({f"{DECODE}.nsa-prefill-cp-mode": "in-seq-split", **TRANSLATE}, "translated-flag")
     assert "translated for SGLang 0.5.23: --cp-strategy zigzag\n" in said
