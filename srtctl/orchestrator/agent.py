@@ -3,9 +3,9 @@
     srun … python -I -S orchestrator.pyz --node
 
 It says what the node is like and what is missing there, tries ports and holds them, answers now and then, and removes
-the node's scratch directory at the end, however the end comes: told so, by SIGTERM, or because its input is closed
-(the orchestrator is gone). It talks in lines of JSON over standard input and output, each behind a mark, because others
-(a prolog, srun itself) write there too. First it reads an order `begin`:
+the node's scratch directory and what the job left in shared memory at the end, however the end comes: told so, by
+SIGTERM, or because its input is closed (the orchestrator is gone). It talks in lines of JSON over standard input and
+output, each behind a mark, because others (a prolog, srun itself) write there too. First it reads an order `begin`:
 
     to the agent:     begin {interface, label, below, seed, make, paths, programs, search_path, containers},
                       ports {requests, use_preferred}, ping, end
@@ -28,11 +28,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from srtctl.orchestrator import proctree
 from srtctl.orchestrator import scratch as scratches
 from srtctl.orchestrator.environment import describe_machine
 from srtctl.orchestrator.interfaces import reached_by
 from srtctl.orchestrator.machinecode import machine_of
 from srtctl.orchestrator.ports import PortBook, Wish
+from srtctl.orchestrator.sharedmemory import SharedMemory
 
 MARK = "@srtctl "
 FLAG = "--node"
@@ -52,14 +54,17 @@ class Agent:
         self._ordered = False
         self._containers: tuple[str, ...] = ()
         self._search_path = os.defpath
+        self._memory = SharedMemory(lambda: proctree.of_job(os.environ.get("SLURM_JOB_ID", "")))
 
     def run(self) -> None:
         """Serve until told to end, or until there is nobody left to serve."""
         woken = _wake_on_signals()
         try:
+            wait_s = 0.0
             while True:
-                readable, _, _ = select.select([self._source, woken], [], [])
-                if woken in readable or not self._read():
+                readable, _, _ = select.select([self._source, woken, *self._memory.wakers], [], [], wait_s)
+                wait_s = self._memory.look()
+                if woken in readable or (self._source in readable and not self._read()):
                     return
         except BrokenPipeError:
             pass
@@ -95,6 +100,7 @@ class Agent:
         try:
             self._scratch = scratches.make_scratch(order["label"])
             self._lock = scratches.lock_scratch(self._scratch)
+            self._memory.remember(self._scratch / scratches.SHARED_MEMORY)
             for below in order["below"]:
                 (self._scratch / below).mkdir(mode=0o700)
         except OSError as error:
@@ -133,12 +139,13 @@ class Agent:
         if self._book is not None:
             self._book.close()
         remove_containers(self._containers, self._search_path)
-        if self._scratch is None:
-            return
-        scratches.remove(self._scratch, REMOVE_WITHIN_S)
-        if not self._ordered:  # the servers end at this moment too; what they still write must go as well
-            time.sleep(WATCH_AFTER_S)
+        until = time.monotonic() + REMOVE_WITHIN_S
+        if self._scratch is not None:
             scratches.remove(self._scratch, REMOVE_WITHIN_S)
+            if not self._ordered:  # the servers end at this moment too; what they still write must go as well
+                time.sleep(WATCH_AFTER_S)
+                scratches.remove(self._scratch, until - time.monotonic())
+        self._memory.clear(until - time.monotonic())
 
 
 def make_here(directories: Sequence[str]) -> list[str]:

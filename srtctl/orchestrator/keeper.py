@@ -2,8 +2,9 @@
 
 It is forked before the orchestrator has threads. Both ends talk in lines of JSON over a socket pair. As a
 subreaper it inherits every process whose parent ends, also those that made a session of their own. When the
-orchestrator's end of the socket closes, for whatever reason, it kills all of them and removes the scratch
-directories; each child of its own gets SIGKILL from the kernel should the keeper itself be killed.
+orchestrator's end of the socket closes, for whatever reason, it kills all of them, and removes the scratch directories
+and what they left in shared memory; each child of its own gets SIGKILL from the kernel should the keeper itself be
+killed.
 
     to the keeper:   start, signal, kill_all, scratch
     from the keeper: started, not_started, exited, killed_all
@@ -22,6 +23,7 @@ import time
 from typing import Any
 
 from srtctl.orchestrator import proctree
+from srtctl.orchestrator.sharedmemory import SharedMemory
 
 MARK = "SRTCTL_PROCESS"  # environment variable with the process's name: finds what it left behind
 
@@ -42,6 +44,7 @@ class Keeper:
         self._children: dict[int, _Child] = {}
         self._scratch: list[str] = []
         self._buffer = b""
+        self._memory = SharedMemory(lambda: proctree.descendants(os.getpid()))
 
     def run(self) -> None:
         """Serve until the other end closes; then leave nothing behind."""
@@ -49,7 +52,7 @@ class Keeper:
             self._serve()
         except OSError:
             pass  # the other end is gone: the same as a close
-        proctree.kill_descendants()
+        self._kill_all()
         for path in self._scratch:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -59,13 +62,15 @@ class Keeper:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        wait_s = 0.0
         while True:
-            readable, _, _ = select.select([self._link.fileno(), woken], [], [], 1.0)
+            readable, _, _ = select.select([self._link.fileno(), woken, *self._memory.wakers], [], [], wait_s)
             if woken in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(woken, 4096)
             for pid, code in proctree.reap():
                 self._ended(pid, code)
+            wait_s = self._memory.look()
             if self._link.fileno() in readable and not self._read():
                 return
 
@@ -89,10 +94,16 @@ class Keeper:
         elif kind == "kill_all":
             for child in self._children.values():
                 child.in_setup = False
-            ended, left = proctree.kill_descendants()
+            ended, left = self._kill_all()
             for pid, code in ended:
                 self._ended(pid, code)
             self._tell({"event": "killed_all", "killed": len(ended), "left": left})
+
+    def _kill_all(self) -> tuple[list[tuple[int, int]], list[int]]:
+        self._memory.look()
+        found = proctree.kill_descendants()
+        self._memory.clear()
+        return found
 
     def _start(self, spec: dict[str, Any], in_setup: bool) -> None:
         error_end, child_end = os.pipe()

@@ -1,4 +1,4 @@
-"""What the kernel knows about processes: descendants, start times, and three prctl calls (Linux)."""
+"""What the kernel knows about processes: descendants, start times; and a few calls that Python lacks (Linux)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import ctypes
 import os
 import signal
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+
+_IN_CREATE = 0x100
+_IN_MOVED_TO = 0x80
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -113,6 +117,17 @@ def kill_descendants(spare: int | None = None, within_s: float = 5.0) -> tuple[l
         time.sleep(0.002)
 
 
+def watch_directory(path: Path) -> tuple[int, ...]:
+    """A descriptor that becomes readable when a name appears in a directory; none where the kernel has none to give."""
+    watcher = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if watcher < 0:
+        return ()
+    if _libc.inotify_add_watch(watcher, os.fsencode(path), _IN_CREATE | _IN_MOVED_TO) < 0:
+        os.close(watcher)
+        return ()
+    return (watcher,)
+
+
 def marked(pid: int, mark: bytes) -> bool:
     """True if the environment that `pid` was started with holds `mark` (`NAME=value`)."""
     try:
@@ -120,6 +135,21 @@ def marked(pid: int, mark: bytes) -> bool:
             return mark in file.read().split(b"\0")
     except OSError:
         return False
+
+
+def of_job(job_id: str) -> list[int]:
+    """Processes of a Slurm job on this node: those that Slurm has told its number, and what came from them.
+
+    Programs that give themselves a title write it over the environment they were started with, so that their own may
+    say nothing.
+    """
+    if not job_id:
+        return []
+    processes = table()
+    told = {pid for pid in processes if marked(pid, f"SLURM_JOB_ID={job_id}".encode())}
+    sessions = {processes[pid].session for pid in told} - {0}  # 0: of a leader that can't be seen from here
+    found = told | {pid for pid, one in processes.items() if one.session in sessions}
+    return sorted(found.union(*(descendants(pid, processes) for pid in told)))
 
 
 def boot_id() -> str:

@@ -11,9 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from srtctl.orchestrator.sharedmemory import clear_record
+
 LONGEST_TEMPORARY = 30  # bytes; where TMPDIR is longer than this, the short one is used
 SHORT_TEMPORARY = "/tmp"  # noqa: S108
 PREFIX = "srtctl-"
+SHARED_MEMORY = ".shared-memory.json"  # what the run held there
 _LOCK = ".lock"  # held as long as the run lives; its text is the machine's name
 
 
@@ -33,10 +36,15 @@ def lock_scratch(path: Path) -> int:
 
 
 def remove_stale() -> list[str]:
-    """Remove directories of dead runs of the same user on this machine; returns them."""
+    """Remove directories of dead runs of the same user on this machine, and what those held in shared memory.
+
+    Returns:
+        The directories.
+    """
     removed = []
     for path in Path(_base()).glob(f"{PREFIX}*"):
         if _is_stale(path):
+            clear_record(path / SHARED_MEMORY)
             shutil.rmtree(path, ignore_errors=True)
             removed.append(str(path))
     return removed

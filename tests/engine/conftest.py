@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from tests.slurm.conftest import shared_directories
 from tests.slurm.testcluster import Cluster, why_unavailable
-from tests.slurm.testcluster.processes import until
 from tests.slurm.users import ClusterUser
 from tests.system.conftest import User, visit
 
@@ -47,17 +45,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
-def left_on(cluster: Cluster, node: str) -> list[str]:
-    """What a job has left on a node, less what SGLang 0.5.23 leaves however it ends, which is 16 KiB.
-
-    It never removes the table of its load, and it kills its children, Python's resource tracker among them, which
-    would have removed a semaphore.
-    """
-    left = cluster.leftovers(node)
-    files = [file for file in left.files if not file.startswith(("/dev/shm/sglang_loads_", "/dev/shm/sem.mp-"))]
-    return [*map(str, left.processes), *files]
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[EngineUser]:
     yield from visit(tmp_path, EngineUser)
@@ -70,6 +57,4 @@ def at_slurm(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip(reason)
     with Cluster(tmp_path / "cluster", nodes=2, shared_dirs=shared_directories(tmp_path_factory)) as cluster:
         yield from visit(tmp_path, lambda home, mark: EngineUserAtSlurm(home, mark, cluster))
-        with contextlib.suppress(TimeoutError):
-            until(lambda: not any(left_on(cluster, name) for name in cluster.names), 15, "nothing is left")
-        assert {name: left_on(cluster, name) for name in cluster.names} == {"n1": [], "n2": []}
+        cluster.wait_clean(15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -46,6 +47,17 @@ def check_stopped(status: dict[str, Any], frontend: str, shape: str) -> None:
                       "ready_s": {one["name"]: one["ready_at"] - one["started_at"] for one in workers}}))  # fmt: skip
 
 
+def shared_memory(leader: int) -> set[str]:
+    """Names in /dev/shm of what the processes of a session have mapped."""
+    inodes = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(status.read_text().rpartition(")")[2].split()[3]) == leader:
+                lines = status.with_name("maps").read_text().splitlines()
+                inodes |= {int(line.split()[4]) for line in lines if "/dev/shm/" in line}
+    return {entry.name for entry in os.scandir("/dev/shm") if entry.inode() in inodes}
+
+
 @pytest.mark.parametrize("shape", ["pd", "agg"])
 @pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
 def test_here(here: EngineUser, model: Path, frontend: str, shape: str) -> None:
@@ -80,12 +92,16 @@ def test_a_worker_that_is_killed(here: EngineUser, model: Path) -> None:
     status = here.wait_for("servers up", lambda s: s["phase"] in ("measuring", "done"), timeout_s=READY_S)
     assert status["phase"] == "measuring", status["root_cause"]
     decode = next(one for one in status["processes"] if one["name"] == "decode0")
+    memory = shared_memory(decode["pid"])
+    assert any(name.startswith("sglang_loads_") for name in memory), memory
+    assert any(name.startswith("sem.") for name in memory), memory
     os.kill(decode["pid"], signal.SIGKILL)
     status = here.wait_for("the end", lambda s: s["phase"] == "done")
     assert status["outcome"] == "failed"
     assert status["root_cause"]["process"] == "decode0", status["root_cause"]
     assert "SIGKILL" in status["root_cause"]["what"]
     here.assert_nothing_left()
+    assert not memory & {path.name for path in Path("/dev/shm").iterdir()}
 
 
 def test_caches_are_emptied_between_points(here: EngineUser, model: Path) -> None:

@@ -14,7 +14,7 @@ WAIT = "import time; print('measuring', flush=True); time.sleep(600)"
 
 # Says what it is told and what it sees, then lives until SIGTERM, which takes it a moment.
 WITNESS = """
-import os, signal, sys, time
+import mmap, os, signal, sys, time
 def end(*_):
     time.sleep(0.3)
     print("ended in order", flush=True)
@@ -25,6 +25,9 @@ for name in ("CUDA_VISIBLE_DEVICES", "TMPDIR", "PLAIN", "SLURM_CPU_BIND", "DYN_L
 print("host=" + os.uname().nodename)
 print("cwd=" + os.getcwd())
 open(os.environ["TMPDIR"] + "/mess", "w").write("x")
+memory = os.open(f"/dev/shm/sem.mess-{os.getpid()}", os.O_CREAT | os.O_RDWR, 0o600)
+os.ftruncate(memory, 32)
+kept = mmap.mmap(memory, 32)
 print("up", flush=True)
 while True: time.sleep(1)
 """
