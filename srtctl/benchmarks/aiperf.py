@@ -9,23 +9,16 @@ from typing import Any, Optional, Type
 
 from srtctl.benchmarks import aiperf_client
 from srtctl.benchmarks.base import ClientContext
-from srtctl.benchmarks.ladder import (
-    CONCURRENCY_FORMS,
-    RATE_FORMS,
-    client_seed,
-    concurrencies_of,
-    list_problems,
-    pairs,
-    rates_of,
-)
+from srtctl.benchmarks.ladder import client_seed, pairs, rates_of
 from srtctl.benchmarks.load import (
     LIMITS,
     AiperfArguments,
-    LoadConfig,
+    LadderConfig,
     aiperf_step,
     argument_problems,
     arguments,
     chosen,
+    ladder_problems,
     missing,
 )
 from srtctl.benchmarks.options import Options
@@ -40,19 +33,14 @@ _COUNT = frozenset({"request-count", "benchmark-duration", "conversation-num", "
 
 
 @dataclass
-class AiperfConfig(AiperfArguments, LoadConfig):
+class AiperfConfig(AiperfArguments, LadderConfig):
     """`aiperf`: aiperf with options of its own."""
 
     type: str = key("aiperf", "Synthetic prompts or a data set, sent by aiperf.", allowed=("aiperf",))
     isl: Optional[int] = key(None, "Mean length of synthetic prompts.", unit="tokens", minimum=1)
     osl: Optional[int] = key(None, "Mean length of answers.", unit="tokens", minimum=1)
-    concurrencies: Any = key(None, "Requests in flight, one measurement each: a list, or a text such as 1x4x8.")
-    req_rate: Any = key("inf", "Request rate, one measurement each: a number, inf, or a list of them.", unit="1/s")
     num_requests: Optional[int] = key(None, "Requests of a measurement; default: 10 x concurrency.", minimum=1)
     num_warmup_requests: Optional[int] = key(None, "Warm-up requests; default: 2 x concurrency.", minimum=0)
-    slo_ttft_ms: Optional[float] = key(None, "Good requests: first token within this.", unit="ms", minimum=0)
-    slo_tpot_ms: Optional[float] = key(None, "Good requests: time per output token at most.", unit="ms", minimum=0)
-    slo_e2el_ms: Optional[float] = key(None, "Good requests: all of it within this.", unit="ms", minimum=0)
 
 
 class Aiperf:
@@ -70,11 +58,9 @@ class Aiperf:
             hint = "give benchmark.{0}=…, or a data set: benchmark.aiperf_args.input-file=…"
             names = [name for name in ("isl", "osl") if getattr(params, name) is None and name not in given]
             problems += [missing(self.type, name, hint.format(name)) for name in names]
-        if params.concurrencies is not None:
-            problems += list_problems("concurrencies", params.concurrencies, concurrencies_of, CONCURRENCY_FORMS)
-        rate_problems = list_problems("req_rate", params.req_rate, rates_of, RATE_FORMS)
-        problems += rate_problems
-        if params.concurrencies is None and not rate_problems and not _PACE & given.keys():
+        ladder = ladder_problems(params)
+        problems += ladder
+        if params.concurrencies is None and not ladder and not _PACE & given.keys():
             if "inf" in rates_of(params.req_rate):
                 hint = "give benchmark.concurrencies=[4,8], or a request rate: benchmark.req_rate=20"
                 problems.append(missing(self.type, "concurrencies", hint))

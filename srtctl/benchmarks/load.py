@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 from srtctl.benchmarks import aiperf_client
 from srtctl.benchmarks.base import ClientContext
+from srtctl.benchmarks.ladder import CONCURRENCY_FORMS, RATE_FORMS, concurrencies_of, list_problems, rates_of
 from srtctl.benchmarks.options import Options, canonical
 from srtctl.errors import Problem, Severity
 from srtctl.plan.model import Step
@@ -28,6 +29,17 @@ class LoadConfig(BenchmarkConfig):
 
 
 @dataclass
+class LadderConfig(LoadConfig):
+    """Keys of the clients that measure each pair of a concurrency and a request rate."""
+
+    concurrencies: Any = key(None, "Requests in flight, one measurement each: a list, or a text such as 1x4x8.")
+    req_rate: Any = key("inf", "Request rate, one measurement each: a number, inf, or a list of them.", unit="1/s")
+    slo_ttft_ms: Optional[float] = key(None, "Good requests: first token within this.", unit="ms", minimum=0)
+    slo_tpot_ms: Optional[float] = key(None, "Good requests: time per output token at most.", unit="ms", minimum=0)
+    slo_e2el_ms: Optional[float] = key(None, "Good requests: all of it within this.", unit="ms", minimum=0)
+
+
+@dataclass
 class AiperfArguments:
     """Keys of the benchmarks that aiperf runs with options of the user's."""
 
@@ -43,6 +55,19 @@ class AiperfArguments:
 def missing(benchmark: str, name: str, hint: str) -> Problem:
     """A key that this benchmark can't do without."""
     return Problem("benchmark-key", f"{benchmark} needs it", key=f"benchmark.{name}", hint=hint)
+
+
+def ladder_problems(params: Any) -> list[Problem]:
+    """What is wrong with the lists of concurrencies and request rates, and with the shortest length if there is one."""
+    problems = []
+    if params.concurrencies is not None:
+        problems += list_problems("concurrencies", params.concurrencies, concurrencies_of, CONCURRENCY_FORMS)
+    problems += list_problems("req_rate", params.req_rate, rates_of, RATE_FORMS)
+    ratio = getattr(params, "random_range_ratio", 1)
+    if not 0 <= ratio <= 1:
+        message = "is the shortest length as a part of the longest"
+        problems.append(Problem("range-ratio", message, "benchmark.random_range_ratio", ratio, "0 to 1"))
+    return problems
 
 
 def argument_problems(params: Any) -> list[Problem]:

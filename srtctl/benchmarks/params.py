@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
+from srtctl.benchmarks.load import LadderConfig
 from srtctl.schema.benchmark import BenchmarkConfig
 from srtctl.schema.fields import key
 
@@ -20,36 +21,21 @@ class ManualConfig(BenchmarkConfig):
 
 
 @dataclass
-class SaBenchConfig(BenchmarkConfig):
+class SaBenchConfig(LadderConfig):
     """`sa-bench`: random prompts at fixed numbers of requests in flight."""
 
     type: str = key("sa-bench", "Random prompts at a ladder of concurrencies.", allowed=("sa-bench",))
     isl: Optional[int] = key(None, "Longest prompt.", unit="tokens", minimum=1)
     osl: Optional[int] = key(None, "Longest answer.", unit="tokens", minimum=1)
-    concurrencies: Any = key(None, "Requests in flight, one measurement each: a list, or a text such as 1x4x8.")
-    req_rate: Any = key("inf", "Request rate, one measurement each: a number, inf, or a list of them.", unit="1/s")
     random_range_ratio: float = key(
         0.8, "Lengths are drawn from ratio x length to length; 1 for fixed ones.", minimum=0
     )
     num_prompts_mult: int = key(10, "Requests of a measurement, in multiples of its concurrency.", minimum=1)
     num_prompts: Optional[int] = key(None, "Fewest requests of a measurement, whatever its concurrency.", minimum=1)
     num_warmup_mult: int = key(2, "Warm-up requests, in multiples of the concurrency; 0 for none.", minimum=0)
-    seed: int = key(1, "Seed of lengths, texts and arrivals.", minimum=0)
-    ignore_eos: bool = key(True, "Make every answer as long as was asked for.")
     dataset_name: str = key("random", "Where prompts come from.", allowed=("random",))
-    use_chat_template: bool = key(True, "Send chat requests; false sends plain completions.")
     reuse_http_connections: bool = key(True, "Keep connections open between requests; false opens one for each.")
-    custom_tokenizer: Optional[str] = key(None, "Tokenizer for the prompts, instead of the model's own.")
     client: str = key("aiperf", "Program that sends the requests.", allowed=("aiperf", "sglang-bench"))
-    slo_ttft_ms: Optional[float] = key(
-        None, "A request is good when its first token came within this.", unit="ms", minimum=0
-    )
-    slo_tpot_ms: Optional[float] = key(
-        None, "A request is good when its time per output token is at most this.", unit="ms", minimum=0
-    )
-    slo_e2el_ms: Optional[float] = key(
-        None, "A request is good when all of it took at most this.", unit="ms", minimum=0
-    )
     extra_args: List[str] = key([], "Further arguments of the client program, as they are.")
 
 

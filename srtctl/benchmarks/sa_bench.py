@@ -8,15 +8,8 @@ from typing import Any, Type
 
 from srtctl.benchmarks import aiperf_client, sglang_client
 from srtctl.benchmarks.base import ClientContext
-from srtctl.benchmarks.ladder import (
-    CONCURRENCY_FORMS,
-    RATE_FORMS,
-    client_seed,
-    concurrencies_of,
-    list_problems,
-    pairs,
-    rates_of,
-)
+from srtctl.benchmarks.ladder import client_seed, pairs
+from srtctl.benchmarks.load import LIMITS, chosen, ladder_problems, missing
 from srtctl.benchmarks.options import Options
 from srtctl.benchmarks.params import SaBenchConfig
 from srtctl.errors import Problem
@@ -32,21 +25,9 @@ class SaBench:
 
     def check(self, params: Any) -> list[Problem]:
         """Everything wrong with these parameters."""
-        problems = [_missing(key) for key in ("isl", "osl", "concurrencies") if getattr(params, key) is None]
-        if params.concurrencies is not None:
-            problems += list_problems("concurrencies", params.concurrencies, concurrencies_of, CONCURRENCY_FORMS)
-        problems += list_problems("req_rate", params.req_rate, rates_of, RATE_FORMS)
-        if not 0 <= params.random_range_ratio <= 1:
-            problems.append(
-                Problem(
-                    "range-ratio",
-                    "is the shortest length as a part of the longest",
-                    key="benchmark.random_range_ratio",
-                    value=params.random_range_ratio,
-                    allowed="0 to 1",
-                )
-            )
-        return problems
+        hint = "give benchmark.{0}=…, or choose a benchmark that has it, such as benchmark=sa-1k1k"
+        absent = [name for name in ("isl", "osl", "concurrencies") if getattr(params, name) is None]
+        return [missing(self.type, name, hint.format(name)) for name in absent] + ladder_problems(params)
 
     def steps(self, params: Any, context: ClientContext) -> PointSteps:
         """One step for each pair of concurrency and request rate; fewer requests in flight come first."""
@@ -65,11 +46,6 @@ class SaBench:
     def progress(self, directory: Path, step: Step, state: dict[str, int]) -> int | None:
         """Measured requests done so far."""
         return None if step.settings.get("client") == "sglang-bench" else aiperf_client.progress(directory, state)
-
-
-def _missing(key: str) -> Problem:
-    hint = f"give benchmark.{key}=…, or choose a benchmark that has it, such as benchmark=sa-1k1k"
-    return Problem("benchmark-key", "sa-bench needs it", key=f"benchmark.{key}", hint=hint)
 
 
 def _step(params: SaBenchConfig, context: ClientContext, concurrency: int, rate: float | str, name: str) -> Step:
@@ -101,7 +77,6 @@ def _step(params: SaBenchConfig, context: ClientContext, concurrency: int, rate:
 
 def _settings(params: SaBenchConfig, concurrency: int, rate: float | str) -> dict[str, Any]:
     names = ("isl", "osl", "random_range_ratio", "seed", "ignore_eos", "dataset_name", "use_chat_template")
-    limits = ("slo_ttft_ms", "slo_tpot_ms", "slo_e2el_ms")
     return {
         "concurrency": concurrency,
         "req_rate": rate,
@@ -109,8 +84,7 @@ def _settings(params: SaBenchConfig, concurrency: int, rate: float | str) -> dic
         "warmup_requests": params.num_warmup_mult * concurrency,
         "client": params.client,
         "reuse_http_connections": params.reuse_http_connections,
-        **{name: getattr(params, name) for name in names},
-        **{name: getattr(params, name) for name in limits if getattr(params, name) is not None},
+        **chosen(params, *names, *LIMITS),
         "client_seed": client_seed(params.seed, concurrency, rate, params.isl, params.osl),
     }
 

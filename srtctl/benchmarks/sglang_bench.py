@@ -8,16 +8,8 @@ from typing import Any, Dict, Optional, Type
 
 from srtctl.benchmarks import sglang_client
 from srtctl.benchmarks.base import ClientContext
-from srtctl.benchmarks.ladder import (
-    CONCURRENCY_FORMS,
-    RATE_FORMS,
-    client_seed,
-    concurrencies_of,
-    list_problems,
-    pairs,
-    rates_of,
-)
-from srtctl.benchmarks.load import LIMITS, LoadConfig, chosen, missing
+from srtctl.benchmarks.ladder import client_seed, pairs
+from srtctl.benchmarks.load import LIMITS, LadderConfig, chosen, ladder_problems, missing
 from srtctl.benchmarks.options import canonical, owned
 from srtctl.errors import Problem
 from srtctl.plan.model import PointSteps, Step
@@ -49,14 +41,12 @@ _OF_TEXTS = ("random", "sharegpt")  # take their texts from a ShareGPT file, whi
 
 
 @dataclass
-class SglangBenchConfig(LoadConfig):
+class SglangBenchConfig(LadderConfig):
     """`sglang-bench`: SGLang's own client."""
 
     type: str = key("sglang-bench", "Prompts sent by sglang.bench_serving.", allowed=("sglang-bench",))
     isl: Optional[int] = key(None, "Longest prompt.", unit="tokens", minimum=1)
     osl: Optional[int] = key(None, "Longest answer.", unit="tokens", minimum=1)
-    concurrencies: Any = key(None, "Requests in flight, one measurement each: a list, or a text such as 1x4x8.")
-    req_rate: Any = key("inf", "Request rate, one measurement each: a number, inf, or a list of them.", unit="1/s")
     num_prompts: int = key(128, "Requests of a measurement.", minimum=1)
     warmup_requests: int = key(1, "Warm-up requests; all carry the first prompt.", minimum=0)
     random_range_ratio: float = key(
@@ -71,9 +61,6 @@ class SglangBenchConfig(LoadConfig):
     download: bool = key(False, "Let the client download its ShareGPT file, while the servers wait.")
     container_image: Optional[str] = key(None, "Image that has the client; default: the servers' image.")
     sglang_args: Dict[str, Any] = key({}, "Further options of the client: name -> value; true for one without a value.")
-    slo_ttft_ms: Optional[float] = key(None, "Good requests: first token within this.", unit="ms", minimum=0)
-    slo_tpot_ms: Optional[float] = key(None, "Good requests: time per output token at most.", unit="ms", minimum=0)
-    slo_e2el_ms: Optional[float] = key(None, "Good requests: all of it within this.", unit="ms", minimum=0)
 
 
 class SglangBench:
@@ -89,18 +76,13 @@ class SglangBench:
         own_lengths = params.dataset_name in ("sharegpt", "custom", "generated-shared-prefix")
         names = [name for name in ("isl", "osl") if getattr(params, name) is None and not own_lengths]
         problems += [missing(self.type, name, f"give benchmark.{name}=…") for name in names]
-        if params.concurrencies is not None:
-            problems += list_problems("concurrencies", params.concurrencies, concurrencies_of, CONCURRENCY_FORMS)
-        problems += list_problems("req_rate", params.req_rate, rates_of, RATE_FORMS)
+        problems += ladder_problems(params)
         if params.dataset_path is None and params.dataset_name == "custom":
             problems.append(missing(self.type, "dataset_path", "give the file: benchmark.dataset_path=…"))
         if params.dataset_path is None and params.dataset_name in _OF_TEXTS and not params.download:
             message = "the client would download its texts while the servers wait"
             hint = "give a ShareGPT file: benchmark.dataset_path=…; or allow it: benchmark.download=true"
             problems.append(Problem("download", message, "benchmark.dataset_name", params.dataset_name, hint=hint))
-        if not 0 <= params.random_range_ratio <= 1:
-            message, ratio = "is the shortest length as a part of the longest", params.random_range_ratio
-            problems.append(Problem("range-ratio", message, "benchmark.random_range_ratio", ratio, "0 to 1"))
         return problems
 
     def steps(self, params: Any, context: ClientContext) -> PointSteps:
