@@ -99,7 +99,7 @@ $(STAMPS)/tools: $(LOCKS) $(STAMPS)/install
 	$(BIN)/srtctl tools install dynamo client
 	@touch $@
 
-# The release before, which the tests use too.
+# The release before and the harness, which the tests use too.
 $(STAMPS)/tools-old: $(LOCKS) $(STAMPS)/tools
-	$(BIN)/srtctl tools install dynamo==1.4.2
+	$(BIN)/srtctl tools install dynamo==1.4.2 lm-eval
 	@touch $@

@@ -7,6 +7,7 @@ from srtctl.benchmarks.base import Benchmark, ClientContext
 from srtctl.benchmarks.custom import Custom
 from srtctl.benchmarks.gpqa import Gpqa
 from srtctl.benchmarks.gsm8k import Gsm8k
+from srtctl.benchmarks.lm_eval import LmEval
 from srtctl.benchmarks.longbenchv2 import LongBenchV2
 from srtctl.benchmarks.manual import Manual
 from srtctl.benchmarks.mmlu import Mmlu
@@ -26,6 +27,7 @@ _ALL: tuple[Benchmark, ...] = (
     Gpqa(),
     Gsm8k(),
     LongBenchV2(),
+    LmEval(),
     Custom(),
     Manual(),
 )

@@ -15,6 +15,7 @@ EPILOG = """\
 tools that can be installed:
   dynamo[==1.6.1|==1.4.2]   Dynamo's frontend, mocker and workers
   client                    aiperf, the benchmark client
+  lm-eval                   lm-evaluation-harness, for benchmark=lm-eval
   services                  etcd, nats-server and nginx
 Each goes into an environment of its own in the tools directory: --directory, else $SRTCTL_TOOLS_DIR,
 else tools/ in srtctl's own environment. On a cluster choose a directory that all nodes see, and set

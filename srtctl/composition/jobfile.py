@@ -198,7 +198,6 @@ REFUSED_TYPES = {
         "trtllm_serve": "it needs TensorRT-LLM workers: choose dynamo or sglang",
         "vllm": "it needs vLLM workers: choose dynamo or sglang",
     },
-    "benchmark": {"lm-eval": "use gsm8k, mmlu or gpqa, or run the harness with `type: custom`"},
 }
 """Node -> its types that srt-slurm has and srtctl has not -> what to do."""
 

@@ -11,7 +11,7 @@ from srtctl.errors import SrtctlError
 if TYPE_CHECKING:
     from srtctl.schema import JobConfig
 
-NAMES = ("etcd", "nats_server", "nginx", "dynamo_python", "sglang_python", "aiperf", "nsys")
+NAMES = ("etcd", "nats_server", "nginx", "dynamo_python", "sglang_python", "aiperf", "lm_eval", "nsys")
 
 
 @dataclass(frozen=True)

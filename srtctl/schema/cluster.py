@@ -21,6 +21,7 @@ class ToolsConfig:
     dynamo_python: Optional[str] = key(None, "Python interpreter of an environment that has ai-dynamo.")
     sglang_python: Optional[str] = key(None, "Python interpreter of an environment that has SGLang.")
     aiperf: Optional[str] = key(None, "Path of the aiperf program.")
+    lm_eval: Optional[str] = key(None, "Path of the lm_eval program, of lm-evaluation-harness.")
     nsys: Optional[str] = key(None, "Path of Nsight Systems' nsys, inside the container where the cluster uses one.")
 
 

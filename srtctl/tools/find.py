@@ -52,6 +52,7 @@ PROGRAMS = {
     "sglang_python": Program("SGLang", "sglang", "sglang", ("bin/python",)),
     "nsys": Program("Nsight Systems", "", "", (), "nsys"),
     "aiperf": Program("aiperf", "aiperf", "aiperf", ("bin/aiperf",), "aiperf", "client", "0.13"),
+    "lm_eval": Program("lm-eval", "lm_eval", "lm-eval", ("bin/lm_eval",), "lm_eval", "lm-eval", "0.4.13"),
 }
 
 

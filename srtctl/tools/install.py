@@ -55,6 +55,7 @@ class Release:
 RELEASES = {
     "dynamo": (Release("dynamo", "1.6.1"), Release("dynamo", "1.4.2")),
     "client": (Release("aiperf", "0.13.0", ((3, 11), (3, 13))),),
+    "lm-eval": (Release("lm-eval", "0.4.13"),),
     "services": (Release("services", "1"),),
 }
 

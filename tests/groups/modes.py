@@ -29,6 +29,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "custom": {"command": "true"},
     **{name: {"trace_file": "/data/trace.jsonl"} for name in ("trace-replay", "mooncake-router")},
     **{name: {"dataset_path": "/data/questions"} for name in ("mmlu", "gpqa", "gsm8k", "longbenchv2")},
+    "lm-eval": {"tasks": ["gsm8k"], "hf_home": "/data/huggingface"},
 }
 """What an option of the benchmark group leaves to its user."""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.test_lm_eval import a_task
 from tests.system.conftest import User
 
 # One server for all: points that differ only in the benchmark share it.
@@ -81,7 +82,9 @@ def run(user: User, benchmarks: list[str]) -> list[dict[str, Any]]:
 
 def test_questions_are_asked_and_scored(user: User) -> None:
     wanted = questions(user.home)
-    rows = run(user, list(wanted))
+    harness = {"tasks": ["sums"], "include_path": str(a_task(user.home / "tasks")), "limit": 5}
+    option(user.home, "q-lm-eval", type="lm-eval", **harness)
+    *rows, strict, flexible = run(user, [*wanted, "q-lm-eval"])
     assert [(row["score_n"], row["requests_completed"]) for row in rows] == list(wanted.values())
     for row in rows:
         assert 0 <= row["score"] <= 1
@@ -90,6 +93,9 @@ def test_questions_are_asked_and_scored(user: User) -> None:
         assert row["answers_cut"] == row["requests_completed"]  # the engines never stop by themselves
         assert row["output_tokens"] == 8 * row["requests_completed"]
         assert row["ttft_p50_ms"] is None
+    for row, name in ((strict, "strict"), (flexible, "flexible")):
+        assert (row["measurement"], row["score_name"]) == ("sums", f"exact_match ({name})")
+        assert (row["score"], row["score_n"], row["requests_completed"]) == (0, 5, 5)
     shown = user.srtctl("results").stdout
     assert "score" in shown
     assert "TTFT" not in shown

@@ -71,7 +71,7 @@ def test_unknown_tool_or_release_is_refused_before_anything_is_installed(tmp_pat
     unknown = srtctl("install", "services", "clint", "--directory", str(tmp_path / "t"))
     assert (unknown.returncode, (tmp_path / "t").exists()) == (2, False)
     assert "there is no tool called clint" in unknown.stderr
-    assert "allowed: dynamo, client, services" in unknown.stderr
+    assert "allowed: dynamo, client, lm-eval, services" in unknown.stderr
     release = srtctl("install", "dynamo==0.0.1", "--directory", str(tmp_path / "t"))
     assert release.returncode == 2
     assert "allowed: dynamo==1.6.1, dynamo==1.4.2" in release.stderr
