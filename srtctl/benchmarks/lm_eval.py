@@ -112,7 +112,7 @@ class LmEval:
             return [Problem("download", message, "benchmark.download", True, severity=Severity.WARNING)]
         if not (params.hf_home or params.include_path):
             hint = (
-                "give benchmark.hf_home=… with what `HF_HOME=… lm_eval validate` or an earlier run got, or "
+                "give benchmark.hf_home=… that was filled before (docs: Benchmarks), or "
                 "benchmark.include_path=… with tasks whose data are files; or set benchmark.download=true"
             )
             return [missing(self.type, "hf_home", hint)]
