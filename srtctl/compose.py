@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from srtctl.composed import ComposedPoint
-from srtctl.errors import SrtctlError
+from srtctl.errors import SrtctlError, errors_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,10 @@ def points(argv: Sequence[str], recipe: Recipe | None = None) -> list[ComposedPo
 
     collected: list[ComposedPoint] = []
     _compose(argv, Session(recipe=recipe, collect=collected))
+    if any(errors_of(point.problems) for point in collected):
+        from srtctl.prepare import prepare
+
+        prepare(collected)  # raises, with everything else that is wrong
     return collected
 
 
@@ -89,32 +93,75 @@ def point_from_stock(
 
 
 def _compose(argv: Sequence[str], session: Session) -> None:
-    from srtctl.composition import arguments, explain, refusals
-    from srtctl.composition.session import run_hydra
+    from srtctl.composition import arguments, refusals
+    from srtctl.composition.salvage import kept_words
     from srtctl.composition.shape import adds_keys
 
     words = arguments.split(argv)
-    overrides = words.overrides if words.completes else tuple(arguments.opened(words.overrides, adds_keys))
-    session.constants = overrides
+    overrides = list(words.overrides if words.completes else arguments.opened(words.overrides, adds_keys))
     session.config_dirs = words.values_of("-cd", "--config-dir")
-    sweep = not words.inspects
-    if sweep and not words.multirun and not (session.recipe is not None and session.recipe.sweeps):
-        problems = refusals.ambiguous(words.overrides)
-        if problems:
-            raise SrtctlError(problems)
-    if sweep:
-        overrides = (*overrides, *_launcher_of_foreign_sweeper(overrides, session))
+    if session.recipe is not None:
+        session.found += session.recipe.errors
+    if not words.inspects and not words.multirun and not (session.recipe is not None and session.recipe.sweeps):
+        several = refusals.ambiguous(overrides)
+        session.found += several.values()
+        overrides = kept_words(overrides, several, session)
+    if words.inspects:
+        if session.found:
+            raise SrtctlError(session.found)
+        _show(overrides, words.flags, session)
+    else:
+        _sweep(overrides, words.flags, session)
+
+
+def _show(overrides: list[str], flags: Sequence[str], session: Session) -> None:
+    """Let Hydra show what its flags ask for."""
+    from srtctl.composition import explain
+    from srtctl.composition.session import run_hydra
+
+    session.constants = tuple(overrides)
     try:
-        run_hydra(session, overrides, words.flags, sweep=sweep)
-    except SrtctlError:
-        raise
+        run_hydra(session, overrides, flags, sweep=False)
     except SystemExit as exit_:
         if exit_.code not in (0, None):
             raise
     except Exception as error:
-        if session.launching:
+        raise explain.explain(error, session, overrides) from error
+
+
+def _sweep(overrides: list[str], flags: Sequence[str], session: Session) -> None:
+    """Let Hydra compose and launch; what it refuses is left out, so that everything else is looked at, too.
+
+    Points of such a job have errors, which keep every launcher from going on.
+    """
+    from srtctl.composition import explain
+    from srtctl.composition.refusals import is_sweep
+    from srtctl.composition.salvage import kept_recipe, kept_words, said
+    from srtctl.composition.session import run_hydra
+
+    for _ in range(_REFUSALS):
+        session.constants = tuple(overrides)
+        try:
+            run_hydra(session, [*overrides, *_launcher_of_foreign_sweeper(overrides, session)], flags, sweep=True)
+        except SrtctlError:
             raise
-        raise explain.explain(error, session, words.overrides) from error
+        except Exception as error:
+            if session.launching:
+                raise
+            faults = explain.faults(error, session, [word for word in overrides if not is_sweep(word)])
+            session.found += faults.problems
+            if faults.others:
+                raise SrtctlError(said(session.found)) from error
+            overrides = kept_words(overrides, faults.words, session)
+            if session.recipe is not None:
+                session.recipe = kept_recipe(session.recipe, faults, session)
+        else:
+            return
+    raise SrtctlError(said(session.found))
+
+
+# Each refusal is told by Hydra alone, when nothing was found in what the user wrote
+_REFUSALS = 10
 
 
 def _launcher_of_foreign_sweeper(overrides: Sequence[str], session: Session) -> list[str]:

@@ -56,6 +56,7 @@ class Problem:
         hint: What to do.
         source: Where the value was written: `recipe.yaml:7`, `mode=disagg`, `command line`.
         points: Indices of the sweep's points that have it; empty means all of them.
+        affects: Further keys that can't be judged while this is wrong, such as the key that was misspelt.
     """
 
     rule: str
@@ -67,6 +68,7 @@ class Problem:
     source: str = ""
     severity: Severity = Severity.ERROR
     points: tuple[int, ...] = field(default=())
+    affects: tuple[str, ...] = field(default=())
 
     def at(self, source: str) -> Problem:
         """The same problem with its source filled in, if it had none."""

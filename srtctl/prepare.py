@@ -17,10 +17,12 @@ from srtctl.errors import Problem, SrtctlError, errors_of, merge_points
 from srtctl.identity import ID_VERSION, config_id, deployment_id
 from srtctl.plan.build import build_plan, build_steps
 from srtctl.plan.model import Plan, PointSteps
+from srtctl.plan.programs import needed
 from srtctl.schema import JobConfig
 from srtctl.site import Site, SiteView, completed, is_relative_path
-from srtctl.validate import check, check_config, with_sources
+from srtctl.validate import check, not_following, with_sources
 from srtctl.validate.types import build_partial_job
+from srtctl.validate.unknown import Unknown, unknown_keys, with_unknown
 
 SETUP_SCRIPT = "setup_script.sh"
 
@@ -70,7 +72,7 @@ def prepare(points: Sequence[ComposedPoint], site: Site | None = None) -> list[P
     typed: list[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]] = []
     for point in map(completed, points):
         job, view, found = _look_at(point, site)
-        found = with_sources([*point.problems, *found], point.sources)
+        found = with_sources(found, point.sources)
         found = [replace(problem, points=(point.index,)) for problem in found]
         problems += found
         typed.append((point, job, view, found))
@@ -82,12 +84,24 @@ def prepare(points: Sequence[ComposedPoint], site: Site | None = None) -> list[P
 
 
 def _look_at(point: ComposedPoint, site: Site) -> tuple[JobConfig, SiteView, list[Problem]]:
-    """The typed job, what this machine knows of it, and everything that is wrong; wrong types included."""
+    """The typed job, what this machine knows of it, and everything that is wrong, wrong types included."""
     job, mistyped = build_partial_job(point.config)
+    known = [*point.problems, *not_following(mistyped, point.problems)]
     view, missing = site.view(job)
-    if mistyped:
-        return job, view, [*check_config(point.config, facts=view.facts, sources=point.sources), *missing]
-    return job, view, [*check(job, facts=view.facts, sources=point.sources), *missing]
+    found = check(job, facts=view.facts, sources=point.sources, earlier=known)
+    return job, view, [*known, *found, *(missing if _programs_are_known(job, known) else [])]
+
+
+def _programs_are_known(job: JobConfig, problems: Sequence[Problem]) -> bool:
+    """Whether the programs that a job needs don't depend on what is wrong with it."""
+    unknown = unknown_keys(problems)
+    if not unknown:
+        return True
+    try:
+        needed(with_unknown(job, unknown))
+    except Unknown:
+        return False
+    return True
 
 
 def _finish(
@@ -173,17 +187,20 @@ def _versions(view: SiteView) -> dict[str, str]:
 
 def _mixed_executors(typed: Sequence[tuple[ComposedPoint, JobConfig, SiteView, list[Problem]]]) -> list[Problem]:
     """One command submits to one place."""
-    executors = sorted({job.cluster.executor for _, job, _, _ in typed})
-    if len(executors) < 2:
+    first: dict[str, int] = {}
+    for point, job, _, found in typed:
+        if "cluster" not in {key.partition(".")[0] for key in unknown_keys(found)}:
+            first.setdefault(job.cluster.executor, point.index)
+    if len(first) < 2:
         return []
     return [
         Problem(
             "mixed-executors",
-            "the points of one sweep must all run in the same way",
+            "the points of one sweep can't run on clusters with different executors",
             key="cluster.executor",
-            value=executors,
-            allowed="one executor for the whole sweep",
-            hint="sweep over clusters with one command for each",
+            value=", ".join(f"{executor} (point {index})" for executor, index in first.items()),
+            allowed="one executor for all points",
+            hint="start one sweep per cluster",
         )
     ]
 

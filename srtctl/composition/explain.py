@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from srtctl.composition.ownership import GROUPS, named_groups
+from srtctl.composition.ownership import GROUPS
+from srtctl.composition.translate import COMMAND_LINE, nearest, options, translate, unknown_option
 from srtctl.composition.yamlfile import distinct
 from srtctl.errors import Problem, SrtctlError, errors_of
 
@@ -20,70 +21,104 @@ if TYPE_CHECKING:
     from srtctl.composition.recipes import Recipe
     from srtctl.composition.session import Session
 
-_COMMAND_LINE = "command line"
+
+@dataclass
+class Faults:
+    """What a refusal of Hydra's stands for.
+
+    Attributes:
+        words: Override -> what is wrong with it.
+        nodes: Node of the recipe -> what is wrong with its content.
+        others: What can't be laid to one of these.
+    """
+
+    words: dict[str, list[Problem]] = field(default_factory=dict)
+    nodes: dict[str, list[Problem]] = field(default_factory=dict)
+    others: list[Problem] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All of them, each once."""
+        found = [*self.words.values(), *self.nodes.values(), self.others]
+        return distinct(problem for problems in found for problem in problems)
 
 
 def explain(error: BaseException, session: Session, overrides: Sequence[str]) -> SrtctlError:
     """The error to show for `error`: everything wrong with the command line and the recipe."""
+    return error if isinstance(error, SrtctlError) else SrtctlError(faults(error, session, overrides).problems)
+
+
+def faults(error: BaseException, session: Session, overrides: Sequence[str]) -> Faults:
+    """What is wrong with the command line and the recipe, and what the error says where nothing is found."""
     if isinstance(error, SrtctlError):
-        return error
-    problems = _of_words(overrides, session)
+        return Faults(others=list(error.problems))
+    found = Faults()
+    for word in overrides:
+        problems = of_word(word, session)
+        if problems:
+            found.words[word] = problems
     if session.recipe is not None:
-        problems += of_recipe(session.recipe)
-    return SrtctlError(distinct(problems) or translate(error, session))
-
-
-def translate(error: BaseException, session: Session) -> list[Problem]:
-    """The problems that one exception of Hydra, OmegaConf or ours stands for."""
-    if isinstance(error, SrtctlError):
-        return list(error.problems)
-    if isinstance(error, RecursionError):
-        return [_recursion(session)]
-    cause = error.__cause__ if error.__cause__ is not None else error
-    lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
-    key = str(getattr(cause, "full_key", "") or "")
-    text = re.sub(r"^In '[^']*': |^\w+ raised while composing config:", "", lines[0]).strip().rstrip(".")
-    recipe = session.recipe
-    source = _recipe_source(recipe, key) if recipe is not None and key else ""
-    missing = re.search(r"Could not (?:find|load) '([^']+)'", str(cause))
-    if missing:
-        return [_missing_config(missing[1], str(cause), session)]
-    if "nterpolation" in type(cause).__name__ or "nterpolation" in text:
-        return [Problem("interpolation", text, key=key, source=source, hint="write a literal ${...} as \\${...}")]
-    return [Problem("composition", text, key=key, source=source)]
-
-
-def of_recipe(recipe: Recipe) -> list[Problem]:
-    """Unknown keys and values of a wrong type in a recipe, each with its line."""
-    found = []
-    for (name, content), lines in zip(recipe.contents.items(), _lines_of(recipe), strict=False):
-        del name
-        config = _without_references({k: v for k, v in content.items() if k not in ("defaults", "hydra")}, content)
-        for problem in _check(config):
-            if not (isinstance(problem.value, str) and "${" in problem.value):
-                found.append(replace(problem, source=_nearest(lines, problem.key) or str(recipe.path)))
+        found.nodes = of_recipe(session.recipe)
+    if not found.words and not found.nodes:
+        for problem in translate(error, session):
+            _lay_to(found, problem, session, overrides)
     return found
 
 
-def _of_words(words: Sequence[str], session: Session) -> list[Problem]:
+def _lay_to(found: Faults, problem: Problem, session: Session, overrides: Sequence[str]) -> None:
+    """Put a problem to the override or the node that has its key; without its defaults list no recipe is left."""
+    if problem.key.partition(".")[0] in ("defaults", "hydra"):
+        found.others.append(problem)
+        return
+    words = [word for word in overrides if problem.key and _touches(word.partition("=")[0].lstrip("+~"), problem.key)]
+    if words:
+        found.words[words[-1]] = [replace(problem, source=COMMAND_LINE)]
+        return
+    for node, content in session.recipe.nodes.items() if session.recipe is not None else ():
+        if problem.key in GROUPS or contains(content, problem.key):
+            found.nodes.setdefault(node, []).append(problem)
+    if not found.nodes:
+        found.others.append(problem)
+
+
+def _touches(key: str, other: str) -> bool:
+    return key == other or other.startswith(f"{key}.") or key.startswith(f"{other}.")
+
+
+def of_recipe(recipe: Recipe) -> dict[str, list[Problem]]:
+    """Node -> unknown keys and values of a wrong type in it, each with its line."""
+    found: dict[str, list[Problem]] = {}
+    for (node, lines), content in zip(recipe.lines.items(), recipe.contents.values(), strict=False):
+        problems = of_content(content, lines, str(recipe.path))
+        if problems:
+            found[node] = problems
+    return found
+
+
+def of_content(content: Mapping[str, Any], lines: Mapping[str, str], file: str) -> list[Problem]:
+    """Unknown keys and values of a wrong type in a recipe's content; `lines` says where each key is written."""
+    config = _without_references({k: v for k, v in content.items() if k not in ("defaults", "hydra")}, content)
+    problems = [p for p in _check(config) if not (isinstance(p.value, str) and "${" in p.value)]
+    return [replace(problem, source=nearest(lines, problem.key) or file) for problem in problems]
+
+
+def of_word(word: str, session: Session) -> list[Problem]:
+    """What is wrong with one override."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    problems: list[Problem] = []
-    for word in words:
-        try:
-            override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
-            problems.append(_syntax(word, error))
-            continue
-        values = _values_of(override)
-        key = str(override.key_or_group)
-        if key in GROUPS and not any(isinstance(value, dict) for value in values):
-            problems += _of_group(key, values, session)
-        elif not key.startswith("hydra") and "/" not in key and override.package is None:
-            is_addition = word.startswith(("+", "~"))
-            problems += [] if is_addition else _of_key(key, values)
-    return problems
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        return [_syntax(word, error)]
+    values = _values_of(override)
+    key = str(override.key_or_group)
+    if key in GROUPS and not any(isinstance(value, dict) for value in values):
+        return _of_group(key, values, session)
+    is_addition = word.startswith(("+", "~"))
+    if is_addition or key.startswith("hydra") or "/" in key or override.package is not None:
+        return []
+    return _of_key(key, values)
 
 
 def _values_of(override: Any) -> list[Any]:
@@ -101,7 +136,7 @@ def _plain(value: Any) -> Any:
 
 def _of_group(group: str, values: Sequence[Any], session: Session) -> list[Problem]:
     known = options(group, session)
-    return [unknown_option(group, str(v), known, _COMMAND_LINE) for v in values if str(v) not in known]
+    return [unknown_option(group, str(v), known, COMMAND_LINE) for v in values if str(v) not in known]
 
 
 def _of_key(key: str, values: Sequence[Any]) -> list[Problem]:
@@ -114,7 +149,18 @@ def _of_key(key: str, values: Sequence[Any]) -> list[Problem]:
         if not found:
             found = [p for p in _check(config) if key.startswith(f"{p.key}.") and p.rule == "unknown-key"]
         problems += [_with_groups(p) for p in found if not (isinstance(p.value, str) and "${" in p.value)]
-    return [replace(problem, source=_COMMAND_LINE) for problem in problems]
+    return [replace(problem, source=COMMAND_LINE) for problem in problems]
+
+
+def contains(content: Any, key: str) -> bool:
+    """Whether a dotted key is written in a recipe's content; names may hold dots themselves."""
+    if not key or not isinstance(content, Mapping):
+        return not key
+    return any(
+        contains(value, key[len(name) + 1 :])
+        for name, value in content.items()
+        if key == name or key.startswith(f"{name}.")
+    )
 
 
 def _check(config: Mapping[str, Any]) -> list[Problem]:
@@ -145,35 +191,12 @@ def _with_groups(problem: Problem) -> Problem:
     return replace(problem, hint=hint, allowed=f"{problem.allowed}; groups: {', '.join(GROUPS)}")
 
 
-def unknown_option(group: str, option: str, known: Sequence[str], source: str) -> Problem:
-    """A group has no such option."""
-    close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
-    return Problem(
-        "unknown-option",
-        "there is no such option",
-        key=group,
-        value=option,
-        allowed=", ".join(known),
-        hint=f"did you mean {close[0]}?" if close else "",
-        source=source,
-    )
-
-
-def options(group: str, session: Session) -> list[str]:
-    """The options of a group, in all directories that are searched."""
-    from srtctl.composition.registration import conf_directory
-
-    directories = [conf_directory(), *session.option_directories()]
-    found = {file.stem for directory in directories for file in (directory / group).glob("*.yaml")}
-    return sorted(found)
-
-
 def _syntax(word: str, error: BaseException) -> Problem:
     key, equals, value = word.partition("=")
     if not equals:
         close = difflib.get_close_matches(word, GROUPS, n=1)
         hint = f"{close[0]}=OPTION" if close else "overrides are written key=value, groups as group=option"
-        return Problem("override-syntax", "this is no override", value=word, hint=hint, source=_COMMAND_LINE)
+        return Problem("override-syntax", "this is no override", value=word, hint=hint, source=COMMAND_LINE)
     reason = str(error).splitlines()[0].rstrip(".")
     return Problem(
         "override-syntax",
@@ -181,54 +204,8 @@ def _syntax(word: str, error: BaseException) -> Problem:
         key=key,
         value=value,
         hint=f"put it in quotes, for the shell and for Hydra: \"{key}='...'\"",
-        source=_COMMAND_LINE,
+        source=COMMAND_LINE,
     )
-
-
-def _missing_config(path: str, text: str, session: Session) -> Problem:
-    group, _, option = path.rpartition("/")
-    listed = text.partition("Available options in")[2].partition(":")[2].partition("Config search path")[0]
-    known = [name for name in listed.split() if name]
-    lines = next(iter(session.recipe.lines.values()), {}) if session.recipe is not None else {}
-    if not group:
-        return Problem("unknown-config", f"there is no config {path}", "defaults", source=_nearest(lines, "defaults"))
-    source = _COMMAND_LINE
-    if group not in named_groups(session.constants):
-        entries = [key for key in lines if key.startswith("defaults.") and key.split()[-1].endswith(group)]
-        source = _nearest(lines, entries[0] if entries else group)
-    return unknown_option(group, option, known, source or _COMMAND_LINE)
-
-
-def _recursion(session: Session) -> Problem:
-    lines = next(iter(session.recipe.lines.values()), {}) if session.recipe is not None else {}
-    return Problem(
-        "recursive-defaults",
-        "a config includes itself, directly or through others",
-        key="defaults",
-        source=_nearest(lines, "defaults"),
-        hint="look at the defaults lists of the files it names",
-    )
-
-
-def _lines_of(recipe: Recipe) -> Iterable[Mapping[str, str]]:
-    return recipe.lines.values()
-
-
-def _recipe_source(recipe: Recipe, key: str) -> str:
-    for lines in recipe.lines.values():
-        found = _nearest(lines, key)
-        if found:
-            return found
-    return str(recipe.path)
-
-
-def _nearest(lines: Mapping[str, str], key: str) -> str:
-    key = re.sub(r"\[(\d+)\]", r".\1", key)
-    while key:
-        if key in lines:
-            return lines[key]
-        key = key.rpartition(".")[0]
-    return ""
 
 
 def _without_references(value: Any, config: Mapping[str, Any]) -> Any:

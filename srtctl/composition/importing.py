@@ -75,8 +75,7 @@ class Importer:
             SrtctlError: It is no plain recipe, has keys that srtctl refuses, or what was made of it is another job.
         """
         document = yamlfile.read(path)
-        if not isinstance(document.data, dict):
-            raise SrtctlError(Problem("recipe-file", "a recipe is a mapping of keys to values", source=str(path)))
+        yamlfile.require_mapping(document)
         found = [Variant("", document.data, document.lines)]
         if variants.is_multiple(document.data):
             found = variants.expand(document, selector)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from srtctl.composed import ComposedPoint
 from srtctl.composition.refusals import foreign_launcher
 from srtctl.composition.session import words_of
-from srtctl.errors import Problem, SrtctlError
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -28,30 +27,9 @@ def launcher_name(points: Sequence[ComposedPoint], config: DictConfig, session: 
 
 
 def launcher_by_executor(points: Sequence[ComposedPoint]) -> str:
-    """The launcher for the executor that all points share.
-
-    Raises:
-        SrtctlError: They don't share one, or there is no such executor.
-    """
-    executors = {str(point.config["cluster"]["executor"]): point.index for point in reversed(points)}
-    if len(executors) > 1:
-        found = ", ".join(f"{name} (point {index})" for name, index in sorted(executors.items(), key=lambda e: e[1]))
-        raise SrtctlError(
-            Problem(
-                "mixed-executors",
-                "the points of one sweep can't run on clusters with different executors",
-                key="cluster.executor",
-                value=found,
-                allowed="one executor for all points",
-                hint="start one sweep per cluster",
-            )
-        )
-    executor = next(iter(executors), "local")
-    if executor not in BY_EXECUTOR:
-        raise SrtctlError(
-            Problem("executor", "there is no such executor", "cluster.executor", executor, ", ".join(BY_EXECUTOR))
-        )
-    return BY_EXECUTOR[executor]
+    """The launcher for the executor of the points; where they don't share one that exists, none of them is started."""
+    executor = next((str(point.config["cluster"]["executor"]) for point in points), "local")
+    return BY_EXECUTOR.get(executor, "srtctl_local")
 
 
 def named_launcher(config: DictConfig) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from srtctl.composition import reading
 from srtctl.composition.ownership import GROUPS
 from srtctl.composition.registration import default_cluster
 from srtctl.errors import Problem, Severity, SrtctlError, errors_of
+from srtctl.schema import JobConfig
+from srtctl.validate.fieldplan import plan_of, registered_types
 
 # The order in which groups are composed: what a mode says about the backend comes after the backend itself.
 BASE = "recipe_base"
@@ -31,6 +32,7 @@ class Prepared:
         overrides: Entries of the defaults list that override others; they come last.
         dropped: Dotted keys that groups named on the command line replaced.
         warnings: What is odd about it.
+        errors: What is wrong with it, and has been left out.
         after_self: Entries behind `_self_`, where the recipe has put it before others.
     """
 
@@ -40,6 +42,7 @@ class Prepared:
     overrides: list[Any] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    errors: list[Problem] = field(default_factory=list)
     has_self: bool = False
 
     def defaults(self) -> list[Any]:
@@ -64,16 +67,13 @@ def prepare_plain(config: dict[str, Any], source: Callable[[str], str], named: s
         config: The content; changed in place.
         source: Dotted key -> where it is written.
         named: Groups chosen on the command line (or swept); what they own has been taken out.
-
-    Raises:
-        SrtctlError: A `type` that does not exist.
     """
     resolved = config.pop("srtctl", None) is not None
     found = [] if resolved else reading.read(config, source)
     problems, warnings = errors_of(found), [problem for problem in found if problem.severity is not Severity.ERROR]
     config = {key: _escape(value, everything=resolved) for key, value in config.items()}
     entries = _shape(config, source, named, {}, problems)
-    return Prepared(config, entries, [BASE], warnings=warnings)
+    return Prepared(config, entries, [BASE], warnings=warnings, errors=problems)
 
 
 def _shape(
@@ -87,10 +87,7 @@ def _shape(
 
     Args:
         chosen: Group -> option that the recipe itself chooses.
-        problems: What is wrong already.
-
-    Raises:
-        SrtctlError: `problems`, and a `type` that does not exist.
+        problems: What is wrong already; a `type` that does not exist is added.
     """
     groups: dict[str, Any] = {**dict(chosen), **dict.fromkeys(named, "???")}
     entries: list[Any] = []
@@ -101,8 +98,6 @@ def _shape(
         if group not in groups:
             option = _type_of(config, group, default, source, problems)
             entries.append({f"schema/{group}@{group}": option})
-    if problems:
-        raise SrtctlError(problems)
     return [*entries, *({group: groups[group]} for group in GROUP_ORDER if group in groups)]
 
 
@@ -149,8 +144,9 @@ def _on_base(config: dict[str, Any], raw: list[Any], source: Callable[[str], str
             others += [] if entry in (BASE, "_self_") else [entry]
         else:
             raise SrtctlError(_no_entry(number, entry, source))
-    entries = [*others, *_shape(config, source, named, chosen, [])]
-    return Prepared(config, entries, [BASE])
+    problems: list[Problem] = []
+    entries = [*others, *_shape(config, source, named, chosen, problems)]
+    return Prepared(config, entries, [BASE], errors=problems)
 
 
 def _no_entry(number: int, entry: Any, source: Callable[[str], str]) -> Problem:
@@ -187,30 +183,19 @@ def _refuse_itself(entry: str, where: str) -> None:
 
 
 def _type_of(
-    config: Mapping[str, Any], group: str, default: str, source: Callable[[str], str], problems: list[Problem]
+    config: dict[str, Any], group: str, default: str, source: Callable[[str], str], problems: list[Problem]
 ) -> str:
-    from srtctl.backends import BACKENDS
-    from srtctl.benchmarks import BENCHMARKS
+    """The type that a node has; where there is no such type, the default, with the keys that all types share."""
+    from srtctl.validate.types import unknown_type
 
-    known = list(BACKENDS if group == "backend" else BENCHMARKS)
     node = config.get(group)
     value = node.get("type", default) if isinstance(node, dict) else default
-    if any(problem.key == f"{group}.type" for problem in problems):
-        return default  # refused by name
-    if value in known:
+    if value in registered_types(group):
         return str(value)
-    close = difflib.get_close_matches(str(value), known, n=1)
-    problems.append(
-        Problem(
-            "unknown-option",
-            f"there is no such {group}",
-            key=f"{group}.type",
-            value=value,
-            allowed=", ".join(known),
-            hint=f"did you mean {close[0]}?" if close else "",
-            source=source(f"{group}.type"),
-        )
-    )
+    if not any(problem.key == f"{group}.type" for problem in problems):  # else it was refused by name
+        problems.append(unknown_type(group, value, source(f"{group}.type")))
+    shared = plan_of(plan_of(JobConfig)[group].kind.node or JobConfig)
+    config[group] = {key: inner for key, inner in (node or {}).items() if key in shared and key != "type"}
     return default
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composed import ComposedPoint, Sources
-from srtctl.composition import explain, refusals
+from srtctl.composition import explain, refusals, salvage
 from srtctl.composition.axis import Axis
 from srtctl.composition.fast import Base, cannot_be_fast
+from srtctl.composition.ownership import named_groups
 from srtctl.composition.session import NODES_GROUP, words_of
 from srtctl.composition.sources import SourceTable
 from srtctl.composition.srtslurm import OPTION
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-    from srtctl.composition.session import Session
+    from srtctl.composition.ownership import named_groups
+from srtctl.composition.session import Session
+
+# Faulty points that differ in what is left of them: more of them are told without a look at the rest
+_SALVAGED = 20
+_REFUSALS = 10
 
 
 def compose(
@@ -41,18 +47,33 @@ def compose(
     axes = expand(loader, arguments, frozenset(words_of(master, "task")))
     maker = _Maker(loader, master, axes, session)
     points: list[ComposedPoint] = []
-    problems: list[Problem] = []
+    lost: list[Problem] = []
     for index, texts in enumerate(itertools.product(*(axis.texts for axis in axes))):
         try:
             points.append(maker.point(index, texts))
         except Exception as error:
-            found = explain.explain(error, session, texts).problems
-            problems += [replace(problem, points=(index,)) for problem in found]
-    if not points and not problems:
-        problems = [_empty(axis) for axis in axes if not axis.texts]
-    if problems:
-        raise SrtctlError(merge_points(problems, len(points) + len({i for p in problems for i in p.points})))
+            try:
+                points.append(maker.salvaged(index, texts, error))
+            except SrtctlError as found:
+                lost += [replace(problem, points=(index,)) for problem in found.problems]
+    if not points and not lost:
+        raise SrtctlError([_empty(axis) for axis in axes if not axis.texts])
+    if lost:
+        total = len(points) + len({index for problem in lost for index in problem.points})
+        raise SrtctlError(merge_points([*lost, *_of_others(points)], total))
     return points
+
+
+def _of_others(points: Sequence[ComposedPoint]) -> list[Problem]:
+    """What is wrong with points beside which others can't be composed at all."""
+    from srtctl.prepare import prepare
+
+    try:
+        prepare(points)
+    except SrtctlError as error:
+        everywhere = tuple(point.index for point in points)
+        return [replace(problem, points=problem.points or everywhere) for problem in error.problems]
+    return []
 
 
 def _empty(axis: Axis) -> Problem:
@@ -116,6 +137,7 @@ class _Maker:
         self.group_axes = [number for number, axis in enumerate(axes) if axis.swept and axis.group]
         self.value_axes = [number for number, axis in enumerate(axes) if axis.swept and not axis.group]
         self.bases: dict[tuple[str, ...], Base] = {}
+        self.saved: dict[tuple[str, ...], Base] = {}
 
     def point(self, index: int, texts: Sequence[str]) -> ComposedPoint:
         """One point; `texts` has one override per axis."""
@@ -127,9 +149,36 @@ class _Maker:
             base = Base(self.loader.load_sweep_config(self.master, list(texts)))
             config = base.plain
         problems = refusals.mismatched_types(config, base.types)
-        if problems:
-            raise SrtctlError(problems)
-        return make_point(index, texts, config, base.choices, self._sources(base, texts), self.session)
+        return make_point(index, texts, config, base.choices, self._sources(base, texts), self.session, problems)
+
+    def salvaged(self, index: int, texts: Sequence[str], error: Exception) -> ComposedPoint:
+        """A point that can't be composed, without what is at fault, and with what is wrong with it.
+
+        Raises:
+            SrtctlError: Nothing can be left out, or that has been done often enough.
+            Exception: `error`, when the recipe itself is wrong: then all points begin anew without that.
+        """
+        problems: list[Problem] = []
+        kept: Sequence[str] = texts
+        for _ in range(_REFUSALS):
+            faults = explain.faults(error, self.session, kept)
+            if faults.nodes:
+                raise error
+            problems += faults.problems
+            kept = salvage.kept_words(kept, faults.words, self.session)
+            if faults.others or (tuple(kept) not in self.saved and len(self.saved) == _SALVAGED):
+                break
+            try:
+                base = self.saved.get(tuple(kept)) or Base(self.loader.load_sweep_config(self.master, list(kept)))
+            except Exception as next_error:
+                error = next_error
+                continue
+            self.saved[tuple(kept)] = base
+            problems += refusals.mismatched_types(base.plain, base.types)
+            groups = [text for text in kept if named_groups([text])]
+            sources = Sources(SourceTable(self.loader, self.master, groups, kept, self.session))
+            return make_point(index, texts, base.plain, base.choices, sources, self.session, problems)
+        raise SrtctlError(salvage.said(problems))
 
     def _base(self, texts: Sequence[str]) -> Base:
         chosen = tuple(texts[number] for number in self.group_axes)
@@ -155,10 +204,12 @@ def make_point(
     choices: Mapping[str, str],
     sources: Sources,
     session: Session,
+    wrong: Sequence[Problem] = (),
 ) -> ComposedPoint:
-    """A point with what the recipe has to say about it."""
+    """A point with what the recipe has to say about it, and what is wrong with it."""
     recipe = session.recipe
-    problems = list(recipe.warnings) if recipe is not None else []
+    problems = [*session.found, *wrong]
+    problems = [*salvage.said(problems), *(recipe.warnings if recipe is not None else ())]
     if session.srtslurm is not None and choices.get("cluster") == OPTION:
         problems += session.srtslurm.warnings
     return ComposedPoint(
@@ -178,7 +229,5 @@ def from_stock(
     """One point, composed by Hydra alone."""
     base = Base(loader.load_sweep_config(master, texts))
     problems = refusals.mismatched_types(base.plain, base.types)
-    if problems:
-        raise SrtctlError(problems)
     sources = Sources(SourceTable(loader, master, texts, texts, session))
-    return make_point(index, texts, base.plain, base.choices, sources, session)
+    return make_point(index, texts, base.plain, base.choices, sources, session, problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Recipe:
         sweep_sources: Override key -> where the recipe sweeps it.
         dropped: Dotted keys that groups named on the command line replaced.
         warnings: What is odd about it.
+        errors: What is wrong with it, and has been left out.
         contents: Variant -> its content after placeholders, for those who look for errors in it.
         sweeps: Comma lists are allowed on the command line without -m.
     """
@@ -45,6 +46,7 @@ class Recipe:
     sweep_sources: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    errors: tuple[Problem, ...] = ()
     contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sweeps: bool = False
 
@@ -86,7 +88,7 @@ def load_text(path: Path, text: str, selector: str = "", overrides: Sequence[str
 def _of_document(document: Document, selector: str, overrides: Sequence[str]) -> Recipe:
     from srtctl.composition.registration import register
 
-    _check_content(document)
+    yamlfile.require_mapping(document)
     register()
     named = named_groups(overrides)
     if variants.is_multiple(document.data):
@@ -102,25 +104,6 @@ def _of_document(document: Document, selector: str, overrides: Sequence[str]) ->
             )
         )
     return _assemble(document, [Variant("", document.data, document.lines)], named)
-
-
-def _check_content(document: Document) -> None:
-    where = str(document.path)
-    if document.data is None:
-        raise SrtctlError(Problem("recipe-file", "the file is empty", source=where, hint="a job needs at least a name"))
-    if not isinstance(document.data, dict):
-        raise SrtctlError(
-            Problem(
-                "recipe-file",
-                f"a recipe is a mapping of keys to values; this is a {_kind(document.data)}",
-                source=where,
-                allowed="key: value lines",
-            )
-        )
-
-
-def _kind(value: Any) -> str:
-    return "list" if isinstance(value, list) else "single text" if isinstance(value, str) else "single value"
 
 
 @dataclass
@@ -143,7 +126,7 @@ def _assemble(document: Document, selected: list[Variant], named: Mapping[str, s
         except SrtctlError as error:
             problems += error.problems
     if problems:
-        raise SrtctlError(distinct(problems))
+        raise SrtctlError(distinct([*problems, *(error for job in jobs for error in job.prepared.errors)]))
     if len(jobs) == 1:
         return _single(document, jobs[0])
     return _several(document, _with_own_sweeps(jobs), named)
@@ -160,13 +143,20 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
         return str(document.path)
 
     resolved = isinstance(config.get("srtctl"), dict) and config["srtctl"].get("format") == "resolved"
-    section = None if resolved else sweeping.read(config, source, top_keys())
+    section: Section | None = None
+    broken: list[Problem] = []
+    try:
+        section = None if resolved else sweeping.read(config, source, top_keys())
+    except SrtctlError as error:
+        broken += error.problems
     groups = [*named, *(section.groups if section else [])]
     dropped = drop_owned(config, list(dict.fromkeys(groups)))
     make = prepare_with_defaults if "defaults" in config else prepare_plain
     if make is prepare_plain and not resolved:
         reading.find_script(config, document.path)
     prepared = make(config, source, set(groups))
+    if broken:  # without its parameters nothing can be composed; what can be read without is looked at
+        raise SrtctlError([*broken, *prepared.errors, *_content_problems(prepared, source)])
     prepared.dropped = dropped
     params: dict[str, str] = {}
     if section is not None:
@@ -182,6 +172,12 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
     return _Job(variant.name, prepared, section, lines, params)
 
 
+def _content_problems(prepared: Prepared, source: Callable[[str], str]) -> list[Problem]:
+    from srtctl.composition.explain import of_content
+
+    return [replace(p, source=source(p.key)) for p in of_content(prepared.config, {}, "")]
+
+
 def _single(document: Document, job: _Job) -> Recipe:
     node = {"defaults": job.prepared.defaults(), **job.prepared.config}
     own = _hydra_params(node)
@@ -194,6 +190,7 @@ def _single(document: Document, job: _Job) -> Recipe:
         sweep_sources=_sweep_sources(document, job),
         dropped=tuple(job.prepared.dropped),
         warnings=tuple(job.prepared.warnings),
+        errors=tuple(job.prepared.errors),
         contents={job.name: job.prepared.config},
         sweeps=job.section is not None or own,
     )
@@ -227,6 +224,7 @@ def _several(document: Document, jobs: list[_Job], named: Mapping[str, str]) -> 
         sweep_sources=sources,
         dropped=tuple(dict.fromkeys(key for job in jobs for key in job.prepared.dropped)),
         warnings=tuple(distinct(warning for job in jobs for warning in job.prepared.warnings)),
+        errors=tuple(distinct(error for job in jobs for error in job.prepared.errors)),
         contents={job.name: job.prepared.config for job in jobs},
         sweeps=True,
     )

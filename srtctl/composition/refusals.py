@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from srtctl.composition.ownership import OWNED
 from srtctl.errors import Problem, SrtctlError
 
 _COMMAND_LINE = "command line"
@@ -12,57 +14,68 @@ _COMMAND_LINE = "command line"
 
 def mismatched_types(config: Mapping[str, Any], types: Mapping[str, type]) -> list[Problem]:
     """`backend.type` and `benchmark.type` set to something else than the group that was chosen."""
+    from srtctl.validate.fieldplan import registered_types
+    from srtctl.validate.types import unknown_type
+
     problems = []
     for name, cls in types.items():
         field = getattr(cls, "__dataclass_fields__", {}).get("type")
         node = config.get(name)
         found = node.get("type") if isinstance(node, Mapping) else None
-        if field is not None and cls.__name__ not in ("BackendConfig", "BenchmarkConfig") and found != field.default:
-            problems.append(
-                Problem(
-                    "type-of-group",
-                    f"the keys of {name} are those of {name}={field.default}; choose the group instead of the key",
-                    key=f"{name}.type",
-                    value=found,
-                    allowed=str(field.default),
-                    hint=f"{name}={found}",
-                )
+        if field is None or cls.__name__ in ("BackendConfig", "BenchmarkConfig") or found == field.default:
+            continue
+        if found not in registered_types(name):
+            problems.append(replace(unknown_type(name, found), affects=(name,)))
+            continue
+        problems.append(
+            Problem(
+                "type-of-group",
+                f"the keys of {name} are those of {name}={field.default}; choose the group instead of the key",
+                key=f"{name}.type",
+                value=found,
+                allowed=str(field.default),
+                hint=f"{name}={found}",
+                affects=(name,),
             )
+        )
     return problems
 
 
-def ambiguous(words: Iterable[str]) -> list[Problem]:
-    """Overrides that sweep although no sweep was asked for: a typo must not become allocations."""
+def is_sweep(word: str) -> bool:
+    """Whether an override stands for several values; one that can't be read does not."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    if not any(mark in word.partition("=")[2] for mark in ",("):
+        return False
+    try:
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except HydraException:
+        return False  # Hydra refuses it in a moment, and says why
+
+
+def ambiguous(words: Iterable[str]) -> dict[str, Problem]:
+    """Overrides that sweep although no sweep was asked for: a typo must not become allocations."""
+    return {word: _ambiguous(word) for word in words if is_sweep(word)}
+
+
+def _ambiguous(word: str) -> Problem:
     from srtctl.composition.shape import takes_list
 
-    problems = []
-    for word in words:
-        key, _, value = word.partition("=")
-        if not any(mark in value for mark in ",("):
-            continue
-        try:
-            swept = OverridesParser.create().parse_override(word).is_sweep_override()
-        except HydraException:
-            continue  # Hydra refuses it in a moment, and says why
-        if swept:
-            hint = f"add -m to sweep over it; as text: \"{key}='{value}'\""
-            if takes_list(key.lstrip("+")) and "(" not in value:
-                hint = f"as a list: '{key}=[{value}]'; add -m to sweep over it"
-            problems.append(
-                Problem(
-                    "ambiguous-value",
-                    "these are several values, but no sweep was asked for",
-                    key=key,
-                    value=value,
-                    allowed="one value, or a sweep with -m",
-                    hint=hint,
-                    source=_COMMAND_LINE,
-                )
-            )
-    return problems
+    key, _, value = word.partition("=")
+    hint = f"add -m to sweep over it; as text: \"{key}='{value}'\""
+    if takes_list(key.lstrip("+")) and "(" not in value:
+        hint = f"as a list: '{key}=[{value}]'; add -m to sweep over it"
+    return Problem(
+        "ambiguous-value",
+        "these are several values, but no sweep was asked for",
+        key=key,
+        value=value,
+        allowed="one value, or a sweep with -m",
+        hint=hint,
+        source=_COMMAND_LINE,
+        affects=OWNED.get(key, ()),
+    )
 
 
 def foreign_launcher(name: str) -> SrtctlError:

@@ -46,6 +46,7 @@ class Session:
         launching: Composition is over; what goes wrong from here on is not the user's input.
         group_sources: Overrides that choose groups -> dotted key -> where these groups say its value. Points that
             differ in values only have it in common; it takes Hydra as long as composing a point does.
+        found: What was wrong with the words and the recipe, and has been left out; every point has it.
     """
 
     recipe: Recipe | None = None
@@ -56,6 +57,7 @@ class Session:
     srtslurm: Converted | None = None
     launching: bool = False
     group_sources: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+    found: list[Problem] = field(default_factory=list)
 
     def option_directories(self) -> list[Path]:
         """Where options of the user's are: --config-dir, `conf` beside the recipe, SRTCTL_CONF, the user's own."""

@@ -102,6 +102,21 @@ def parse(path: Path, text: str) -> Document:
     return Document(path, data, reader.lines)
 
 
+def require_mapping(document: Document) -> None:
+    """A recipe holds keys and values.
+
+    Raises:
+        SrtctlError: The file is empty, or a list, or a single value.
+    """
+    where, data = str(document.path), document.data
+    if data is None:
+        raise SrtctlError(Problem("recipe-file", "the file is empty", source=where, hint="a job needs at least a name"))
+    if not isinstance(data, dict):
+        kind = "list" if isinstance(data, list) else "single text" if isinstance(data, str) else "single value"
+        message = f"a recipe is a mapping of keys to values; this is a {kind}"
+        raise SrtctlError(Problem("recipe-file", message, source=where, allowed="key: value lines"))
+
+
 class _Reader:
     """Turns YAML nodes into values and remembers lines."""
 

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from srtctl.validate.check import check, check_config, paths_of, with_sources
+from srtctl.validate.check import check, check_config, not_following, paths_of, with_sources
 from srtctl.validate.context import SiteFacts
 from srtctl.validate.types import build_job
 
-__all__ = ["SiteFacts", "build_job", "check", "check_config", "paths_of", "with_sources"]
+__all__ = ["SiteFacts", "build_job", "check", "check_config", "not_following", "paths_of", "with_sources"]

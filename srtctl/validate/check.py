@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from srtctl.validate.context import Context, Rule, SiteFacts
 from srtctl.validate.declared import declared_values
 from srtctl.validate.secrecy import looks_secret
 from srtctl.validate.types import build_partial_job
+from srtctl.validate.unknown import Unknown, lies_in, unknown_keys, with_unknown
 
 
 def _placement(context: Context) -> Iterable[Problem]:
@@ -73,33 +75,65 @@ RULES: tuple[Rule, ...] = (
 )
 """The rules of every job, in the order in which their findings are shown."""
 
+ALONE: frozenset[Rule] = frozenset((declared_values, environment.variable_names, environment.secrets, texts.texts))
+"""Rules that look at each value by itself: they can judge whatever was understood."""
+
 BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {"sglang": (*sglang_releases.RULES, *sglang.RULES)}
 """Further rules by backend."""
 
+_DECLARED = ("allowed-value", "minimum")
 _FROM_GROUP = re.compile(r"[\w/@.-]+=\S+ \(")
 _INDEX = re.compile(r"\[\d+\]")
 
 
-def check(job: JobConfig, *, facts: SiteFacts, sources: Sources = Sources()) -> list[Problem]:  # noqa: B008 - frozen
+def check(
+    job: JobConfig,
+    *,
+    facts: SiteFacts,
+    sources: Sources = Sources(),  # noqa: B008 - frozen
+    earlier: Sequence[Problem] = (),
+) -> list[Problem]:
     """Everything that is wrong or doubtful about a job.
 
     Args:
-        job: As `build_job` makes it.
+        job: As `build_partial_job` makes it.
         facts: What the caller saw on this machine.
         sources: Where the values came from; decides how much a flag weighs that is not the user's to set.
+        earlier: What is known to be wrong already; nothing is said that only follows from it.
 
     Returns:
-        The problems in a stable order, each once.
+        The new problems in a stable order, each once.
     """
-    context = Context(job, facts, sources)
+    whole = Context(job, facts, sources)
+    unknown = unknown_keys(earlier)
+    alone = _found_by([rule for rule in RULES if rule in ALONE], whole)
+    alone = [problem for problem in alone if not lies_in(problem.key, unknown)]
+    unknown += unknown_keys(p for p in alone if p.rule in _DECLARED)
+    seen = replace(whole, job=with_unknown(job, unknown)) if unknown else whole
+    related = (rule for rule in (*RULES, *_backend_rules(seen)) if rule not in ALONE)
     found: dict[tuple[str, str, str], Problem] = {}
-    for rule in (*RULES, *BACKEND_RULES.get(job.backend.type, ())):
-        for problem in rule(context):
-            # one finding may be reached from several roles or rules
-            if not flags.says_what_is_true(context, problem):
-                words = "" if problem.rule == "secret" else problem.message
-                found.setdefault((problem.rule, problem.key, words), _unshown(problem))
+    for problem in (*alone, *_found_by(related, seen)):
+        # one finding may be reached from several roles or rules
+        words = "" if problem.rule == "secret" else problem.message
+        found.setdefault((problem.rule, problem.key, words), _unshown(problem))
     return with_sources(_without_repeats(list(found.values())), sources)
+
+
+def _backend_rules(context: Context) -> tuple[Rule, ...]:
+    with suppress(Unknown):
+        return BACKEND_RULES.get(context.job.backend.type, ())
+    return ()
+
+
+def _found_by(rules: Iterable[Rule], context: Context) -> list[Problem]:
+    """What rules find; one that asks for something unknown ends there."""
+    found = []
+    for rule in rules:
+        with suppress(Unknown):
+            for problem in rule(context):
+                if not flags.says_what_is_true(context, problem):
+                    found.append(problem)
+    return found
 
 
 def _unshown(problem: Problem) -> Problem:
@@ -111,21 +145,28 @@ def _unshown(problem: Problem) -> Problem:
 
 def _without_repeats(problems: list[Problem]) -> list[Problem]:
     """A key whose value is refused by its declaration need not be refused again by the rules behind it."""
-    refused = {p.key for p in problems if p.rule in ("allowed-value", "minimum")}
-    return [p for p in problems if p.key not in refused or p.rule in ("allowed-value", "minimum")]
+    refused = {p.key for p in problems if p.rule in _DECLARED}
+    return [p for p in problems if p.key not in refused or p.rule in _DECLARED]
 
 
-def check_config(config: Mapping[str, Any], *, facts: SiteFacts, sources: Sources = Sources()) -> list[Problem]:  # noqa: B008
-    """Like `check` for a composed config that may not fit the schema: wrong types and wrong values, all at once.
+def check_config(
+    config: Mapping[str, Any],
+    *,
+    facts: SiteFacts,
+    sources: Sources = Sources(),  # noqa: B008 - frozen
+    earlier: Sequence[Problem] = (),
+) -> list[Problem]:
+    """Like `check` for a composed config that may not fit the schema: wrong types and wrong values, all at once."""
+    job, mistyped = build_partial_job(config)
+    mistyped = not_following(mistyped, earlier)
+    found = check(job, facts=facts, sources=sources, earlier=[*earlier, *mistyped])
+    return [*with_sources(mistyped, sources), *found]
 
-    A part of the job (`resources`, `benchmark`, …) with a wrong type is not checked further, because what is found
-    there would follow from the value put in its place.
-    """
-    job, problems = build_partial_job(config)
-    parts = {p.key.partition(".")[0].partition("[")[0] for p in problems}
-    checked = check(job, facts=facts, sources=sources)
-    others = [p for p in checked if p.key.partition(".")[0].partition("[")[0] not in parts]
-    return with_sources([*problems, *others], sources)
+
+def not_following(mistyped: Iterable[Problem], earlier: Iterable[Problem]) -> list[Problem]:
+    """What `build_partial_job` has found, without what only follows from problems that were known before."""
+    unknown = unknown_keys(earlier)
+    return [problem for problem in mistyped if not lies_in(problem.key, unknown)]
 
 
 def with_sources(problems: Iterable[Problem], sources: Sources) -> list[Problem]:

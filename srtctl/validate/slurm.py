@@ -49,10 +49,8 @@ _SRUN_OWNED = {
 
 def time_limits(context: Context) -> Iterator[Problem]:
     """Slurm's own forms only."""
-    for key, value in (
-        ("slurm.time_limit", context.job.slurm.time_limit),
-        ("cluster.time_limit", context.job.cluster.time_limit),
-    ):
+    for part in ("slurm", "cluster"):
+        key, value = f"{part}.time_limit", getattr(context.job, part).time_limit
         if value is None:
             continue
         try:

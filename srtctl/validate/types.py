@@ -91,15 +91,25 @@ def _build_registered(plan: FieldPlan, value: Mapping[str, Any], key: str, probl
     if chosen == MISSING:
         problems.append(_missing(f"{key}.type"))
     else:
-        hint = suggestion(str(chosen), types)
-        problem = Problem(
-            f"unknown-{key}", f"there is no {key} of this type", f"{key}.type", chosen, _listed(types), hint
-        )
-        problems.append(problem)
+        problems.append(unknown_type(key, chosen))
     # its own keys can't be judged; those that all types share can
     known = {name: v for name, v in value.items() if name in plan_of(base) and name != "type"}
     stand_in = types.get(plan_of(base)["type"].default(), base)
     return _build_node(stand_in, known, f"{key}.", problems)
+
+
+def unknown_type(node: str, chosen: Any, source: str = "") -> Problem:
+    """`backend` or `benchmark` has no such type."""
+    types = _registry(node)
+    return Problem(
+        "unknown-option",
+        f"there is no such {node}",
+        f"{node}.type",
+        chosen,
+        ", ".join(types),
+        suggestion(str(chosen), types),
+        source,
+    )
 
 
 @cache
@@ -198,13 +208,16 @@ def _shown(key: str, value: Any) -> Any:
 
 
 def _unknown_key(prefix: str, name: Any, value: Any, plans: Mapping[str, FieldPlan]) -> Problem:
-    hint = suggestion(str(name), plans)
-    if not hint:
-        elsewhere = _keys_by_last_part().get(str(name), ())
-        hint = f"did you mean {' or '.join(elsewhere[:3])}?" if elsewhere else ""
+    near = near_words(str(name), plans)
+    meant = [prefix + word for word in near] or list(_keys_by_last_part().get(str(name), ()))[:3]
+    hint = f"did you mean {' or '.join(near or meant)}?" if meant else ""
     shown = _shown(str(name), value) if not isinstance(value, (Mapping, list)) else UNSET
     where = prefix.rstrip(".") or "the job"
-    return Problem("unknown-key", f"{where} has no such key", f"{prefix}{name}", shown, _listed(plans), hint)
+    # what decides the keys of a node is asked for by everything else
+    affects = tuple(key for key in meant if not key.endswith(".type"))
+    return Problem(
+        "unknown-key", f"{where} has no such key", f"{prefix}{name}", shown, _listed(plans), hint, affects=affects
+    )
 
 
 @cache
@@ -224,11 +237,16 @@ def _keys_by_last_part() -> dict[str, list[str]]:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean …?` for a misspelt word, or an empty text."""
+    close = near_words(word, known)
+    return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def near_words(word: str, known: Iterable[str]) -> list[str]:
+    """What a misspelt word may be meant to be, the nearest first; three at most."""
     names = list(known)
     exact = {_folded(name): name for name in names}.get(_folded(word))
     # three letters are near to too much: fp3 is no misspelt fp32
-    close = [exact] if exact else difflib.get_close_matches(word, names, n=3, cutoff=0.7) if len(word) > 3 else []
-    return f"did you mean {' or '.join(close)}?" if close else ""
+    return [exact] if exact else difflib.get_close_matches(word, names, n=3, cutoff=0.7) if len(word) > 3 else []
 
 
 def _folded(word: str) -> str:

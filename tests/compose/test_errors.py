@@ -84,7 +84,7 @@ def test_all_bad_points_of_a_sweep() -> None:
 def test_all_mistakes_of_a_recipe_with_their_lines(write: Callable[..., Path]) -> None:
     path = write("""\
         name: x
-        model: {path: /m, precison: fp8}
+        model: {path: "builtin:tiny", precison: fp8}
         resources:
           prefill_nodes: many
           prefil_workers: 1

@@ -108,7 +108,8 @@ def test_a_key_that_is_kept_is_one_of_ours(path: str) -> None:
 
 
 def plain(**values: Any) -> str:
-    config: dict[str, Any] = {"name": "x", "model": {"path": "builtin:tiny"}, "resources": {"agg_workers": 1}}
+    config: dict[str, Any] = {"name": "x", "model": {"path": "builtin:tiny"}, "backend": {"type": "mocker"}}
+    config["resources"] = {"agg_nodes": 1, "agg_workers": 1}
     for path, value in values.items():
         set_path(config, path.replace("__", "."), value)
     return dump_sections(config)
@@ -181,7 +182,10 @@ def test_benchmark_keys_of_other_types(write: Callable[..., Path], points_of: Po
     }
     text = plain(**{"benchmark.type": "sa-bench", "benchmark.slow_down_wait_time": 3, "benchmark.isll": 3})
     found = problems_of(write, points_of, text)
-    assert [(p.rule, p.key) for p in found] == [("unsupported-key", "benchmark.slow_down_wait_time")]
+    assert [(p.rule, p.key) for p in found] == [
+        ("unsupported-key", "benchmark.slow_down_wait_time"),
+        ("unknown-key", "benchmark.isll"),
+    ]
 
 
 def test_defaults_of_the_format(points_of: Points) -> None:

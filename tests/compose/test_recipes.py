@@ -13,6 +13,7 @@ from srtctl import compose, recipe
 from srtctl.composed import ComposedPoint
 from srtctl.composition.launching import launcher_by_executor
 from srtctl.errors import Severity, SrtctlError
+from srtctl.prepare import prepare
 
 Points = Callable[..., list[ComposedPoint]]
 
@@ -250,8 +251,9 @@ def test_executors_decide_the_launcher() -> None:
     assert launcher_by_executor(compose.points([])) == "srtctl_local"
     assert launcher_by_executor(compose.points(["cluster=h100x8"])) == "srtctl_slurm"
     with pytest.raises(SrtctlError) as caught:
-        launcher_by_executor(compose.points(["cluster=local,h100x8", "-m"]))
-    assert caught.value.problems[0].rule == "mixed-executors"
+        prepare(compose.points(["cluster=h100x8,local", "-m", "model.container=x.sqsh"]))
+    (mixed,) = [problem for problem in caught.value.problems if problem.rule == "mixed-executors"]
+    assert mixed.value == "slurm (point 0), local (point 1)"
 
 
 def test_modes_fit_their_gpus() -> None:

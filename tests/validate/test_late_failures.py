@@ -32,7 +32,7 @@ def test_good_jobs_have_no_finding(base: Mapping[str, Any]) -> None:
 
 ROWS: dict[str, Row] = {
     "unknown benchmark type": (
-        MOCKER, {"benchmark.type": "sa_bench"}, {("unknown-benchmark", ERROR, "benchmark.type")}),
+        MOCKER, {"benchmark.type": "sa_bench"}, {("unknown-option", ERROR, "benchmark.type")}),
     "no isl": (MOCKER, {"benchmark.isl": GONE}, {("benchmark-key", ERROR, "benchmark.isl")}),
     "no osl": (MOCKER, {"benchmark.osl": GONE}, {("benchmark-key", ERROR, "benchmark.osl")}),
     "no concurrencies": (

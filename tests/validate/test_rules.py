@@ -11,7 +11,7 @@ from tests.validate.jobs import AGGREGATED, ERROR, MOCKER, NOTE, SGLANG, WARNING
 
 ROWS: dict[str, Row] = {
     # names of things
-    "unknown backend": (MOCKER, {"backend.type": "mock"}, {("unknown-backend", ERROR, "backend.type")}),
+    "unknown backend": (MOCKER, {"backend.type": "mock"}, {("unknown-option", ERROR, "backend.type")}),
     "alias misspelt": (SGLANG, {"model.path": "dsr2"}, {("model-path", ERROR, "model.path")}),
     "hub id without hf:": (SGLANG, {"model.path": "Qwen/Qwen3-32B"}, {("model-path", ERROR, "model.path")}),
     "hub id": (SGLANG, {"model.path": "hf:Qwen/Qwen3-32B"}, set()),

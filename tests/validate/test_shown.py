@@ -55,9 +55,9 @@ error: slurm.time_limit: is no time limit
         MOCKER,
         {"benchmark.type": "sa_bench"},
         f"""\
-error: benchmark.type: there is no benchmark of this type
+error: benchmark.type: there is no such benchmark
   value:   'sa_bench'
-  allowed: {", ".join(sorted(BENCHMARKS))}
+  allowed: {", ".join(BENCHMARKS)}
   hint: did you mean sa-bench?""",
     ),
     "secret": (
