@@ -11,10 +11,11 @@ from typing import Any
 
 from srtctl import invocation
 from srtctl.composed import ComposedPoint, Sources
-from srtctl.errors import Problem
+from srtctl.errors import Problem, Severity
 from srtctl.plan.programs import Programs, needed
 from srtctl.schema import JobConfig
 from srtctl.validate.context import SiteFacts
+from srtctl.validate.gpus import host_architecture
 
 TINY_MODEL = Path(__file__).parent / "assets" / "tiny-model"
 BUILTIN_MODELS = {"builtin:tiny": TINY_MODEL}
@@ -42,14 +43,19 @@ class SiteView:
 
 
 def completed(point: ComposedPoint) -> ComposedPoint:
-    """The point with what its config leaves for Slurm to say: the GPUs of a node.
+    """The point with what its config leaves to be found out: the GPUs of a Slurm node, and what its processor is."""
+    cluster, resources = point.config.get("cluster"), point.config.get("resources")
+    if not isinstance(cluster, dict) or not isinstance(resources, dict) or cluster.get("executor") != "slurm":
+        return point
+    return _with_architecture(_with_gpus(point, cluster, resources), resources)
+
+
+def _with_gpus(point: ComposedPoint, cluster: Mapping[str, Any], resources: Mapping[str, Any]) -> ComposedPoint:
+    """GPUs of a node as Slurm says, where the config has no number.
 
     Where nodes have none, a backend that needs none gets simulated ones, as many as `cluster=local` has. Without
     Slurm the point stays as it is, and is refused where the number is needed.
     """
-    cluster, resources = point.config.get("cluster"), point.config.get("resources")
-    if not isinstance(cluster, dict) or not isinstance(resources, dict) or cluster.get("executor") != "slurm":
-        return point
     if any(count is not None for count in (cluster.get("gpus_per_node"), resources.get("gpus_per_node"))):
         return point
     from srtctl.slurm.partitions import most_gpus
@@ -63,10 +69,35 @@ def completed(point: ComposedPoint) -> ComposedPoint:
         found = {"gpus_per_node": SIMULATED_GPUS, "simulated_gpus": True}
     else:
         return point
-    sources = {f"cluster.{key}": "asked of Slurm (sinfo)" for key in found}
+    return _with_cluster(point, found, "asked of Slurm (sinfo)")
+
+
+def _with_architecture(point: ComposedPoint, resources: Mapping[str, Any]) -> ComposedPoint:
+    """The architecture of nodes whose GPUs tell it, so that no program of this machine's is planned for others."""
+    cluster = point.config["cluster"]
+    if cluster.get("architecture") is not None or cluster.get("simulated_gpus"):
+        return point
+    key = "cluster.gpu_type" if cluster.get("gpu_type") else "resources.gpu_type"
+    gpu = cluster.get("gpu_type") or resources.get("gpu_type")
+    architecture = host_architecture(gpu) if isinstance(gpu, str) else None
+    if architecture is None:
+        return point
+    point = _with_cluster(point, {"architecture": architecture}, f"follows from {key}={gpu}")
+    if architecture == os.uname().machine:
+        return point
+    message = f"nodes with {gpu} GPUs are {architecture}, and this machine is {os.uname().machine}"
+    hint = (
+        f"programs for {architecture} are looked for; cluster.architecture={architecture} in the cluster's file says it"
+    )
+    told = Problem("architecture", message, key, gpu, hint=hint, severity=Severity.NOTE)
+    return replace(point, problems=(*point.problems, told))
+
+
+def _with_cluster(point: ComposedPoint, found: Mapping[str, Any], source: str) -> ComposedPoint:
+    sources = {f"cluster.{key}": source for key in found}
     return replace(
         point,
-        config={**point.config, "cluster": {**cluster, **found}},
+        config={**point.config, "cluster": {**point.config["cluster"], **found}},
         sources=Sources(_Over(sources, point.sources.table)),
     )
 
@@ -206,7 +237,7 @@ def is_relative_path(named: str | None, aliases: Mapping[str, str]) -> bool:
 
 
 def _node_python(architecture: str | None) -> Problem:
-    message = f"the nodes are {architecture}, so srtctl's own interpreter does not run there"
+    message = f"the nodes are {architecture} (cluster.architecture), so srtctl's own interpreter does not run there"
     return Problem("node-python", message, "cluster.python", allowed="the path of a Python >= 3.10 of the nodes")
 
 

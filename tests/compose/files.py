@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -26,5 +27,9 @@ def on_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def prepared(path: Path, selector: str = "", *argv: str) -> list[PreparedPoint]:
-    """The points of a recipe, checked and planned; once for all tests, as the cluster is always the same."""
-    return prepare(compose.points(list(argv), recipe.load(path, selector, list(argv))), Site(path))
+    """The points of a recipe, checked and planned; once for all tests, as the cluster is always the same.
+
+    Its nodes are like this machine: GPUs that stand beside another processor would ask for programs for that one.
+    """
+    words = [*argv, f"cluster.architecture={os.uname().machine}"]
+    return prepare(compose.points(words, recipe.load(path, selector, words)), Site(path))
