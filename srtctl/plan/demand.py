@@ -120,7 +120,7 @@ def _demand(one: _Asked, other: _Asked | None, per_node: int) -> tuple[Demand | 
         return None, [Problem("too-large", text, one.key("workers"), one.workers, f"up to {MOST_GPUS} GPUs in all")]
     if gpus > per_node and gpus % per_node:
         whole = f"up to {per_node}, or a multiple of {per_node}"
-        text = f"{_worker(one.role)} of {gpus} GPUs does not fill whole nodes of {per_node} GPUs"
+        text = f"{a_worker(one.role)} of {gpus} GPUs does not fill whole nodes of {per_node} GPUs"
         return None, [*problems, Problem("gpus-per-worker", text, one.key("gpus"), gpus, whole)]
     return Demand(one.role, one.workers, gpus, one.nodes), problems
 
@@ -140,16 +140,17 @@ def _gpus_of_one(one: _Asked, other: _Asked | None, per_node: int) -> tuple[int 
         return gpus, problems
     if one.nodes == 0 and other is not None and (other.gpus is not None or other.nodes):
         return _gpus_of_one(other, None, per_node)[0], []
-    return None, [Problem("gpus-per-worker", f"how many GPUs {_worker(one.role)} has is not known", one.key("gpus"),
+    return None, [Problem("gpus-per-worker", f"how many GPUs {a_worker(one.role)} has is not known", one.key("gpus"),
                           allowed="at least 1", hint=f"set it, or {one.key('nodes')}")]  # fmt: skip
 
 
-def _worker(role: str) -> str:
+def a_worker(role: str) -> str:
+    """`a prefill worker`, with its article."""
     return f"an {role} worker" if role == "aggregated" else f"a {role} worker"
 
 
 def _at_least_one(one: _Asked, gpus: int, counted: str, per_node: int) -> tuple[int | None, list[Problem]]:
     if gpus >= 1:
         return gpus, []
-    text = f"{_worker(one.role)} gets {gpus} GPUs{counted}"
+    text = f"{a_worker(one.role)} gets {gpus} GPUs{counted}"
     return None, [Problem("gpus-per-worker", text, one.key("gpus"), gpus, "at least 1")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from srtctl.errors import Problem, Severity, SrtctlError, errors_of
+from srtctl.errors import UNSET, Problem, Severity, SrtctlError, errors_of
 from srtctl.plan.demand import SHORT, demands, gpus_per_node, is_disaggregated
 from srtctl.plan.model import Slot, Worker
 from srtctl.plan.packing import Demand, DoesNotFitError, nodes_needed, pack
@@ -221,19 +221,26 @@ def _does_not_fit(job: JobConfig, wanted: Sequence[Demand], sizes: Sequence[int]
     per_node, spread = gpus_per_node(job), job.resources.spread_workers
     sums = " + ".join(f"{d.workers} {d.role} x {d.gpus}" for d in wanted)
     gpus, there = sum(d.total_gpus for d in wanted), sum(sizes)
-    if job.resources.het_jobs:
-        need = sum(nodes_needed([d], per_node, spread=spread) for d in wanted)
-    else:
-        need = nodes_needed(wanted, per_node, spread=spread)
+    need, shared = _fewest_nodes(job, wanted, spread), _fewest_nodes(job, wanted, spread=False)
     text = f"{worker} finds no place: {sums} = {gpus} GPUs are asked for, and there are {there * per_node} for workers "
     text += f"(nodes x GPUs: {there} x {per_node})"
     whole = "" if gpus > there * per_node else "; GPUs of one worker lie on one node, or fill whole nodes"
+    if need > shared:
+        whole = "; resources.spread_workers wants a node of its own for every worker"
     reserved = _reserve(job, sizes).total - there
     hint = f"this needs at least {need + reserved} nodes" + (f" ({reserved} of them reserved)" if reserved else "")
     keys = [f"resources.{SHORT[demand.role]}_nodes" for demand in wanted if demand.nodes is not None]
     if keys:
         hint += f"; with {' and '.join(keys)} set to null their number follows from the workers"
-    return Problem("placement", text + whole, "resources", allowed=f"at least {need} nodes for workers", hint=hint)
+    if need > shared:
+        hint += f"; without resources.spread_workers {shared + reserved} are enough"
+    key, value = ("resources.spread_workers", True) if shared <= there else ("resources", UNSET)
+    return Problem("placement", text + whole, key, value, f"at least {need} nodes for workers", hint)
+
+
+def _fewest_nodes(job: JobConfig, wanted: Sequence[Demand], spread: bool) -> int:
+    pools = [[demand] for demand in wanted] if job.resources.het_jobs else [wanted]
+    return sum(nodes_needed(pool, gpus_per_node(job), spread=spread) for pool in pools)
 
 
 def _idle_nodes(topology: Topology) -> list[Problem]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from srtctl.errors import Problem, Severity
+from srtctl.plan.demand import a_worker
 from srtctl.validate.context import Context, Rule, as_integer
 
 DISPATCH_VARIABLE = "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
@@ -37,7 +38,7 @@ def gpus_of_a_worker(context: Context) -> Iterator[Problem]:
         equal = f" = {needed}" if pp * replicas > 1 else ""
         flag = context.flags(role).get("tp-size")
         key = flag.key if flag is not None else f"backend.sglang_config.{role}.tp-size"
-        text = f"{product}{equal} of SGLang, but a {role} worker has {gpus} GPUs"
+        text = f"{product}{equal} of SGLang, but {a_worker(role)} has {gpus} GPUs"
         hint = (
             "dp without DP attention multiplies the GPUs; enable-dp-attention divides tp instead"
             if replicas > 1

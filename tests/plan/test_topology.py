@@ -147,6 +147,21 @@ def test_what_is_impossible_is_refused_with_the_numbers(made: Any, key: str, tex
     assert list(caught.value.problems) == [p for p in topology_problems(made) if p.severity is Severity.ERROR]
 
 
+def test_spread_workers_are_named_where_they_are_the_cause() -> None:
+    shape: dict[str, Any] = {"prefill_nodes": 1, "decode_nodes": 1, "gpus_per_prefill": 2, "gpus_per_decode": 1}
+    made = disagg(**shape, prefill_workers=1, decode_workers=3, spread_workers=True)
+    (problem,) = topology_problems(made)
+    assert (problem.key, problem.value) == ("resources.spread_workers", True)
+    assert "decode1 finds no place" in problem.message
+    assert problem.message.endswith("; resources.spread_workers wants a node of its own for every worker")
+    # 1 + 3 nodes when no two workers share one; otherwise 2 + 3 x 1 = 5 GPUs fit on 2 nodes of 4
+    assert problem.allowed == "at least 4 nodes for workers"
+    assert problem.hint.endswith("; without resources.spread_workers 2 are enough")
+    # too small in any case: not its fault alone
+    (problem,) = topology_problems(disagg(**shape, prefill_workers=1, decode_workers=9, spread_workers=True))
+    assert problem.key == "resources" and problem.hint.endswith("; without resources.spread_workers 3 are enough")
+
+
 def test_gpus_of_a_worker_from_its_nodes() -> None:
     found = place(job(gpus_per_node=8, prefill_nodes=2, prefill_workers=6, decode_nodes=0, decode_workers=2))
     assert len(found.slots) == 2

@@ -93,6 +93,11 @@ def test_rules(name: str) -> None:
     assert rows(findings(base, changes)) == expected
 
 
+def test_articles() -> None:
+    (problem,) = findings(AGGREGATED, {"backend.sglang_config.aggregated.tp-size": 16})
+    assert problem.message == "tp 16 of SGLang, but an aggregated worker has 8 GPUs"
+
+
 LOW_LATENCY = {
     f"{DECODE}.moe-a2a-backend": "deepep",
     f"{DECODE}.deepep-mode": "low_latency",
