@@ -86,7 +86,7 @@ def command(
         options: What the benchmark wants, beside where the server is and how to report.
         given: The user's own options, which take the place of ours; see `check_arguments`.
     """
-    where = {"model": context.model, "tokenizer": custom_tokenizer or context.tokenizer}
+    where = {"model": context.model, "tokenizer": context.tokenizer_of(custom_tokenizer)}
     where["url"] = f"http://{context.endpoint}"
     how = {"ui": "none", "no-server-metrics": True, "no-gpu-telemetry": True, "artifact-dir": DIRECTORY}
     found = merged(where | options | how, given or {}, ALIASES)

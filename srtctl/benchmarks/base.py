@@ -42,6 +42,10 @@ class ClientContext:
     config_id: str = ""
     python: str = "python3"
 
+    def tokenizer_of(self, custom: str | None) -> str:
+        """The tokenizer as clients take it: the benchmark's own without our `hf:`, else the model's."""
+        return custom.removeprefix("hf:") if custom else self.tokenizer
+
 
 @dataclass(frozen=True)
 class DataFile:

@@ -39,7 +39,7 @@ def command(
         "base-url": f"http://{context.endpoint}",
         "backend": "sglang-oai-chat" if params.use_chat_template else "sglang-oai",
         "model": context.model,
-        "tokenizer": params.custom_tokenizer or context.tokenizer,
+        "tokenizer": context.tokenizer_of(params.custom_tokenizer),
         "dataset-name": dataset,
         "random-input-len": params.isl,
         "random-output-len": params.osl,

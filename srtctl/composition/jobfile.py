@@ -151,7 +151,9 @@ _BENCHMARK = {
     **_bench("temperature top_p top_k", *_ACCURACY),
     **_bench("random_range_ratio num_prompts_mult num_warmup_mult use_chat_template", "sa-bench"),
     **_bench("reuse_http_connections", "sa-bench"),
-    **_bench("dataset_name dataset_path custom_tokenizer slow_down_sleep_time slow_down_wait_time", "sa-bench"),
+    **_bench("dataset_name dataset_path slow_down_sleep_time slow_down_wait_time", "sa-bench"),
+    "benchmark.custom_tokenizer": FormatKey(
+        Reading.KEPT, "a directory or org/name; a name of Python code is taken out", types=("sa-bench",)),
     **_bench("num_requests concurrency prefix_ratios", "router"),
     **_bench("mooncake_workload ttft_threshold_ms itl_threshold_ms", "mooncake-router"),
     **_bench("trace_file aiperf_package", "trace-replay"),
@@ -237,4 +239,5 @@ def in_words(path: str) -> tuple[str, str]:
     lacking = [name for name in entry.types if name not in users]
     if not users:
         return "refused", f"with {', '.join(lacking)}; no effect with other types"
-    return "supported", f"with {', '.join(users)}" + (f"; refused with {', '.join(lacking)}" if lacking else "")
+    others = f"; refused with {', '.join(lacking)}" if lacking else ""
+    return "supported", f"with {', '.join(users)}{others}" + (f"; {entry.text}" if entry.text else "")

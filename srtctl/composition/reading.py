@@ -23,6 +23,7 @@ _MOVED = {
     "backend.num_additional_frontends": "frontend.num_additional_frontends",
 }
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_PYTHON_NAME = re.compile(r"(?=.*[_.])[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _MOCKED_ENGINE = "vllm"
 
 
@@ -43,6 +44,7 @@ def read(config: dict[str, Any], source: Source) -> list[Problem]:
     for old, new in _MOVED.items():
         _move(config, old, new)
     problems += _unused_benchmark_keys(config, source)
+    problems += _tokenizer_in_python(config, source)
     _defaults_of_the_format(config)
     problems += _shell_variables(config, source)
     problems += _mount_placeholders(config, source)
@@ -143,6 +145,17 @@ def _unused_benchmark_keys(config: dict[str, Any], source: Source) -> list[Probl
             problems.append(Problem("ignored-key", f"has no effect: {name} does not use it", path, source=source(path),
                                     severity=Severity.WARNING))  # fmt: skip
     return problems
+
+
+def _tokenizer_in_python(config: Mapping[str, Any], source: Source) -> list[Problem]:
+    """Take a tokenizer out that is code of srt-slurm's own client: ours read tokenizers as the hub's library does."""
+    key, node = "benchmark.custom_tokenizer", config.get("benchmark")
+    named = node.get("custom_tokenizer") if isinstance(node, dict) else None
+    if not isinstance(node, dict) or not isinstance(named, str) or not _PYTHON_NAME.fullmatch(named):
+        return []
+    del node["custom_tokenizer"]
+    reason = f"{named} is code of srt-slurm's client; the model's own tokenizer is used"
+    return [Problem("ignored-key", f"has no effect: {reason}", key, source=source(key), severity=Severity.WARNING)]
 
 
 def _defaults_of_the_format(config: dict[str, Any]) -> None:

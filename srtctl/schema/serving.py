@@ -26,7 +26,7 @@ class ModelConfig:
     container: Optional[str] = key(
         None, "Image that holds the engine: an alias of the cluster, a .sqsh path or a registry URI."
     )
-    precision: Optional[str] = key(None, "Weight precision.", allowed=("fp4", "nvfp4", "fp8", "bf16", "fp16", "fp32"))
+    precision: Optional[str] = key(None, "Weight precision, such as nvfp4, fp8 or bf16; shown in results.")
     served_name: Optional[str] = key(None, "Name that clients ask for; default: `name`.")
     tokenizer_path: Optional[str] = key(None, "Tokenizer for the client, where it is not in `path`.")
     stage_dir: Optional[str] = key(

@@ -9,7 +9,9 @@ from srtctl.benchmarks.base import DataFile
 from srtctl.errors import Problem, Severity
 from srtctl.schema import JobConfig
 from srtctl.validate.context import Context, Rule, as_integer
+from srtctl.validate.model import is_hub_id
 
+_PYTHON_NAME = re.compile(r"(?=.*[_.])[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _LADDER = re.compile(r"\d{1,9}(?:x\d{1,9})*")
 
 
@@ -43,6 +45,34 @@ def data(context: Context) -> Iterator[Problem]:
             yield Problem("missing-path", message, file.key, file.path, severity=context.unseen())
         elif fault:
             yield Problem("data-file", fault, file.key, file.path)
+
+
+def custom_tokenizer(job: JobConfig) -> str | None:
+    """The tokenizer that the benchmark names, without our mark of the hub; None for the model's own."""
+    named = getattr(job.benchmark, "custom_tokenizer", None)
+    return named.removeprefix("hf:") if isinstance(named, str) and named else None
+
+
+def tokenizer(context: Context) -> Iterator[Problem]:
+    """The benchmark's own tokenizer means something, and is there where that can be seen."""
+    job, key = context.job, "benchmark.custom_tokenizer"
+    named = custom_tokenizer(job)
+    if named is None or (named == "builtin" and getattr(job.benchmark, "client", "aiperf") == "aiperf"):
+        return  # aiperf has a tokenizer of its own
+    if named.startswith("/"):
+        if context.facts.paths.get(named) is False:
+            message = "there is no such path" if context.local else "is not on this machine; the client's must have it"
+            yield Problem("missing-path", message, key, named, severity=context.unseen())
+    elif named.startswith(("./", "../", "~")):
+        yield Problem("tokenizer", "must be an absolute path: the client runs elsewhere", key, named, "/path/of/it")
+    elif not is_hub_id(named):
+        hint = ""
+        if named in job.cluster.model_paths:
+            hint = f"aliases are not looked up here: {job.cluster.model_paths[named]}"
+        elif _PYTHON_NAME.fullmatch(named):
+            hint = "Python code is for srt-slurm's own client; without this key the model's own tokenizer is used"
+        message = "is neither a path nor a model of the Hugging Face hub"
+        yield Problem("tokenizer", message, key, named, "an absolute path, or org/name", hint)
 
 
 def windows(context: Context) -> Iterator[Problem]:
@@ -115,4 +145,4 @@ def _capacity(context: Context, role: str) -> tuple[int, str] | None:
     return None if flag is None or not number else (number, flag.key)
 
 
-RULES: tuple[Rule, ...] = (own_rules, data, windows, queueing)
+RULES: tuple[Rule, ...] = (own_rules, data, tokenizer, windows, queueing)

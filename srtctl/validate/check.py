@@ -16,10 +16,12 @@ from srtctl.validate import (
     environment,
     flags,
     frontend,
+    hub,
     model,
     mounts,
     profiling,
     sglang,
+    sglang_kernels,
     sglang_releases,
     slurm,
     texts,
@@ -63,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     *environment.RULES,
     *texts.RULES,
     *model.RULES,
+    *hub.RULES,
     _placement,
     _backend,
     _frontend,
@@ -78,7 +81,9 @@ RULES: tuple[Rule, ...] = (
 ALONE: frozenset[Rule] = frozenset((declared_values, environment.variable_names, environment.secrets, texts.texts))
 """Rules that look at each value by itself: they can judge whatever was understood."""
 
-BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {"sglang": (*sglang_releases.RULES, *sglang.RULES)}
+BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {
+    "sglang": (*sglang_releases.RULES, *sglang.RULES, *sglang_kernels.RULES)
+}
 """Further rules by backend."""
 
 _DECLARED = ("allowed-value", "minimum")
@@ -202,6 +207,7 @@ def paths_of(job: JobConfig) -> list[str]:
     candidates = [
         model.resolved_model_path(job),
         job.model.tokenizer_path,
+        benchmark.custom_tokenizer(job),
         *(file.path for file in benchmark.data_files(job)),
         *(model.resolved_image(job, image) for image in images if isinstance(image, str)),
         *(mounted if job.cluster.container_runtime != "none" else ()),

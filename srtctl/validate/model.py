@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +15,10 @@ BUILTIN_MODELS = ("tiny",)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PATH_FORMS = "a path, an alias of cluster.model_paths, hf:org/name, or builtin:tiny"
+_PRECISIONS = (
+    *("fp32", "fp16", "bf16", "fp8", "fp4", "nvfp4", "mxfp8", "mxfp6", "mxfp4", "int8", "int4", "nf4"),
+    *("w8a8", "w4a16", "w4a8", "w4afp8", "awq", "gptq", "float32", "float16", "bfloat16", "mixed"),
+)
 _MOUNT_MARKS = ":,"
 _IMAGE_FORMS = "an alias of cluster.containers, an absolute path of a .sqsh file, or a registry URI"
 
@@ -23,29 +28,41 @@ def resolved_model_path(job: JobConfig) -> str:
     return job.cluster.model_paths.get(job.model.path, job.model.path)
 
 
+def is_hub_id(text: str) -> bool:
+    """Whether a text has the form `org/name`."""
+    return _HUB_ID.fullmatch(text) is not None
+
+
 def resolved_image(job: JobConfig, image: str) -> str:
     """An image with the cluster's alias replaced."""
     return job.cluster.containers.get(image, image)
 
 
-def model_path(context: Context) -> Iterator[Problem]:
-    """The path means something, and is there where that can be seen."""
-    job = context.job
-    path, key = resolved_model_path(job), "model.path"
+def model_paths(context: Context) -> Iterator[Problem]:
+    """The paths of model and tokenizer mean something, and are there where that can be seen."""
+    model = context.job.model
+    yield from _named(context, "model.path", model.path)
+    if model.tokenizer_path is not None:
+        yield from _named(context, "model.tokenizer_path", model.tokenizer_path)
+
+
+def _named(context: Context, key: str, written: str) -> Iterator[Problem]:
+    table, paths = context.job.cluster.model_paths, context.facts.paths
+    path = table.get(written, written)
     kind, colon, rest = path.partition(":")
     if colon and kind == "hf":
-        if _HUB_ID.fullmatch(rest) is None:
+        if not is_hub_id(rest):
             yield Problem("model-path", "is no id of the Hugging Face hub", key, path, "hf:org/name")
     elif colon and kind == "builtin":
         if rest not in BUILTIN_MODELS:
             yield Problem("model-path", "there is no such built-in model", key, path, "builtin:tiny")
     elif path.startswith(("/", "./", "../", "~/")):
-        if context.facts.paths.get(path) is False:
+        if paths.get(path, paths.get(written)) is False:
             yield _not_here(context, key, path)
         if context.job.cluster.container_runtime != "none" and any(mark in path for mark in _MOUNT_MARKS):
             yield Problem("mount", "has a character that separates mounts", key, path, "a path without : and ,")
-    elif not context.facts.paths.get(path):
-        yield _no_alias(job.model.path, path, key, job.cluster.model_paths)
+    elif not paths.get(path):
+        yield _no_alias(written, path, key, table)
 
 
 def _no_alias(written: str, path: str, key: str, table: Mapping[str, str]) -> Problem:
@@ -69,22 +86,28 @@ def _not_here(context: Context, key: str, path: str) -> Problem:
     )
 
 
-def further_paths(context: Context) -> Iterator[Problem]:
-    """The tokenizer, and the directory that weights are copied to."""
+def further_settings(context: Context) -> Iterator[Problem]:
+    """The directory that weights are copied to, and the revision of a model of the hub."""
     model = context.job.model
-    tokenizer = model.tokenizer_path
-    if tokenizer is not None and context.facts.paths.get(tokenizer) is False:
-        yield _not_here(context, "model.tokenizer_path", tokenizer)
-    for key, path in (("model.tokenizer_path", tokenizer), ("model.stage_dir", model.stage_dir)):
-        if path and context.job.cluster.container_runtime != "none" and any(mark in path for mark in _MOUNT_MARKS):
-            allowed = "a path without : and ,"
-            if not (key.endswith("tokenizer_path") and path.startswith(("hf:", "builtin:"))):
-                yield Problem("mount", "has a character that separates mounts", key, path, allowed)
+    marked = model.stage_dir is not None and any(mark in model.stage_dir for mark in _MOUNT_MARKS)
+    if marked and context.job.cluster.container_runtime != "none":
+        message = "has a character that separates mounts"
+        yield Problem("mount", message, "model.stage_dir", model.stage_dir, "a path without : and ,")
     if model.stage_dir is not None and not model.stage_dir.startswith("/"):
         yield Problem("model-path", "must be an absolute path", "model.stage_dir", model.stage_dir)
     if model.revision is not None and not resolved_model_path(context.job).startswith("hf:"):
         what = "only models of the hub have revisions"
         yield Problem("model-revision", what, "model.revision", model.revision, "model.path=hf:org/name")
+
+
+def precision(context: Context) -> Iterator[Problem]:
+    """Any text is taken, since formats come and go; one that nobody has heard of is mostly a slip of the finger."""
+    written = context.job.model.precision
+    if written is None or written.lower() in _PRECISIONS:
+        return
+    message = "is no precision that srtctl knows; it only stands in the results"
+    hint = suggestion(written, _PRECISIONS)
+    yield Problem("precision", message, "model.precision", written, hint=hint, severity=Severity.WARNING)
 
 
 def containers(context: Context) -> Iterator[Problem]:
@@ -176,6 +199,8 @@ def weights_fit(context: Context) -> Iterator[Problem]:
     weights, memory = context.job.model.weights_gib, context.job.cluster.gpu_memory_gib
     if not weights or not memory or context.job.backend.type == "mocker":
         return
+    if memory < 0 or not math.isfinite(weights):
+        return  # refused as a value, or no size at all
     for role, gpus in context.worker_gpus.items():
         offloaded = context.flags(role).get("cpu-offload-gb")
         if weights < gpus * memory or (offloaded is not None and offloaded.value):
@@ -187,4 +212,4 @@ def weights_fit(context: Context) -> Iterator[Problem]:
         yield Problem("weights", text, key, gpus, f"at least {fewest}", "or choose a cluster with larger GPUs")
 
 
-RULES: tuple[Rule, ...] = (model_path, further_paths, containers, gpu_types, simulated_gpus, weights_fit)
+RULES: tuple[Rule, ...] = (model_paths, further_settings, precision, containers, gpu_types, simulated_gpus, weights_fit)

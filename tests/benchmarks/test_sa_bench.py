@@ -119,6 +119,13 @@ def test_choices_reach_the_command() -> None:
     assert not {"--apply-chat-template", "--extra-inputs", "--warmup-request-count"} & set(step.argv)
 
 
+@pytest.mark.parametrize("client", ["aiperf", "sglang-bench"])
+@pytest.mark.parametrize("named", ["hf:org/name", "org/name"])
+def test_clients_hear_of_models_of_the_hub_without_our_mark(client: str, named: str) -> None:
+    (step,) = steps(client=client, custom_tokenizer=named)
+    assert flag(step, "--tokenizer") == "org/name"
+
+
 def test_offline_mode_is_lifted_for_the_client() -> None:
     found = SA_BENCH.steps(SaBenchConfig(isl=1, osl=1, concurrencies=[1]), CONTEXT)
     assert "HF_HUB_OFFLINE" in found.unset_env

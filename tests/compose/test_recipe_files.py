@@ -282,6 +282,11 @@ def test_what_the_client_is_asked_for() -> None:
         (8, 80, 16),
     ]
     assert [s.settings["req_rate"] for s in one("gb200-fp4-max-tpt").steps.steps] == [700]
+    tokenizers = [p for p in one("deepseek-v4-4p1d").problems if p.key == "benchmark.custom_tokenizer"]
+    assert [p.message for p in tokenizers] == [
+        "has no effect: deepseek_v4 is code of srt-slurm's client; the model's own tokenizer is used"
+    ]
+    assert one("deepseek-v4-4p1d").job.benchmark.custom_tokenizer is None  # type: ignore[attr-defined]
     v4 = one("deepseek-v4-4p1d").steps.steps[0].settings
     assert (v4["requests"], v4["warmup_requests"]) == (5 * 4096, 4096)
 

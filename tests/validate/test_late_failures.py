@@ -63,7 +63,7 @@ ROWS: dict[str, Row] = {
     "JSON in a variable, unquoted": (
         MOCKER, {"environment.CONFIG": {"a": 1}}, {("wrong-type", ERROR, "environment.CONFIG")}),
     "JSON in a variable, as text": (MOCKER, {"environment.CONFIG": '{"a": {"b": 1}}'}, set()),
-    "precision fp3": (MOCKER, {"model.precision": "fp3"}, {("allowed-value", ERROR, "model.precision")}),
+    "precision fp3": (MOCKER, {"model.precision": "fp3"}, {("precision", WARNING, "model.precision")}),
     "time limit banana": (MOCKER, {"slurm.time_limit": "banana"}, {("time-limit", ERROR, "slurm.time_limit")}),
     "mount without colon": (SGLANG, {"extra_mount": ["/nocolon"]}, {("mount", ERROR, "extra_mount[0]")}),
     "frontend foo": (MOCKER, {"frontend.type": "foo"}, {("allowed-value", ERROR, "frontend.type")}),

@@ -9,12 +9,13 @@ import pytest
 from srtctl.validate import SiteFacts
 from tests.validate.jobs import AGGREGATED, ERROR, MOCKER, NOTE, SGLANG, WARNING, Row, findings, rows
 
+SHARED_CACHE = {"environment": {"HF_HOME": "/hf"}, "cluster.default_mounts": {"/shared/hf": "/hf"}}
 ROWS: dict[str, Row] = {
     # names of things
     "unknown backend": (MOCKER, {"backend.type": "mock"}, {("unknown-option", ERROR, "backend.type")}),
     "alias misspelt": (SGLANG, {"model.path": "dsr2"}, {("model-path", ERROR, "model.path")}),
     "hub id without hf:": (SGLANG, {"model.path": "Qwen/Qwen3-32B"}, {("model-path", ERROR, "model.path")}),
-    "hub id": (SGLANG, {"model.path": "hf:Qwen/Qwen3-32B"}, set()),
+    "hub id": (SGLANG, {"model.path": "hf:Qwen/Qwen3-32B", **SHARED_CACHE}, set()),
     "bad hub id": (SGLANG, {"model.path": "hf:Qwen3"}, {("model-path", ERROR, "model.path")}),
     "built-in that is not there": (MOCKER, {"model.path": "builtin:big"}, {("model-path", ERROR, "model.path")}),
     "image alias misspelt": (SGLANG, {"model.container": "sglnag"}, {("container", ERROR, "model.container")}),
@@ -28,13 +29,25 @@ ROWS: dict[str, Row] = {
     "staging where mounts can't": (
         SGLANG, {"model.stage_dir": "/raid/a,b"}, {("mount", ERROR, "model.stage_dir")}),
     "revision of a directory": (SGLANG, {"model.revision": "v2"}, {("model-revision", ERROR, "model.revision")}),
-    "revision of a hub model": (SGLANG, {"model.path": "hf:Qwen/Qwen3-32B", "model.revision": "v2"}, set()),
+    "revision of a hub model": (
+        SGLANG, {"model.path": "hf:Qwen/Qwen3-32B", "model.revision": "v2", **SHARED_CACHE}, set()),
+    "tokenizer that is no path, alias or hub id": (
+        SGLANG, {"model.tokenizer_path": "Qwen/Qwen3-32B"}, {("model-path", ERROR, "model.tokenizer_path")}),
+    "tokenizer of the hub": (SGLANG, {"model.tokenizer_path": "hf:Qwen/Qwen3-32B"}, set()),
+    "tokenizer of a bad hub id": (
+        SGLANG, {"model.tokenizer_path": "hf:Qwen3"}, {("model-path", ERROR, "model.tokenizer_path")}),
+    "tokenizer by its alias": (SGLANG, {"model.tokenizer_path": "qwen3-32b"}, set()),
+    # formats that published recipes name beside the usual ones
+    **{f"precision {name}": (SGLANG, {"model.precision": name}, set()) for name in ("mxfp4", "int4", "FP8")},
     "path that mounts can't have": (SGLANG, {"model.path": "/models/a:b"}, {("mount", ERROR, "model.path")}),
     "another GPU": (SGLANG, {"resources.gpu_type": "gb200"}, {("gpu-type", ERROR, "resources.gpu_type")}),
     # 8 x 79.6 = 636.8 GiB: DeepSeek-R1 in FP8 does not fit one node of H100
     "weights larger than a worker's GPUs": (
         SGLANG, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 79.6},
         {("weights", ERROR, "resources.gpus_per_prefill")}),
+    "weights without a size": (
+        SGLANG, {"model.weights_gib": float("inf"), "cluster.gpu_memory_gib": 79.6},
+        {("minimum", ERROR, "model.weights_gib")}),
     "weights that fit": (SGLANG, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 140.4}, set()),
     "weights partly in the host's memory": (
         SGLANG, {"model.weights_gib": 642, "cluster.gpu_memory_gib": 79.6,

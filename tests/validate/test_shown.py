@@ -33,11 +33,19 @@ error: resources.prefill_workers: must be at least 0
     ),
     "allowed value": (
         MOCKER,
+        {"frontend.orchestrator_placement": "haed"},
+        """\
+error: frontend.orchestrator_placement: not one of the allowed values
+  value:   'haed'
+  allowed: head, first_decode
+  hint: did you mean head?""",
+    ),
+    "unheard-of precision": (
+        MOCKER,
         {"model.precision": "fp-8"},
         """\
-error: model.precision: not one of the allowed values
+warning: model.precision: is no precision that srtctl knows; it only stands in the results
   value:   'fp-8'
-  allowed: fp4, nvfp4, fp8, bf16, fp16, fp32
   from:    model=tiny (conf/model/tiny.yaml:2)
   hint: did you mean fp8?""",
     ),
