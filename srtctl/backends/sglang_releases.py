@@ -140,6 +140,11 @@ def raw_variables(version: str) -> dict[str, bool]:
     return {name: True for name, turns in table.items() if sum(order(turn) <= wanted for turn in turns) % 2}
 
 
+def variable_turns(name: str) -> list[str]:
+    """The releases where a variable came and went, in turn; empty when it never was."""
+    return list(_table(VARIABLES)["variables"].get(name, ()))
+
+
 def renamed_variables() -> dict[str, str]:
     """Old name -> new name of variables, as some release said it."""
     return dict(_table(VARIABLES)["renamed"])

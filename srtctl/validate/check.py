@@ -21,8 +21,11 @@ from srtctl.validate import (
     mounts,
     profiling,
     sglang,
+    sglang_dispatch,
     sglang_kernels,
+    sglang_refusals,
     sglang_releases,
+    sglang_variables,
     slurm,
     texts,
 )
@@ -82,7 +85,14 @@ ALONE: frozenset[Rule] = frozenset((declared_values, environment.variable_names,
 """Rules that look at each value by itself: they can judge whatever was understood."""
 
 BACKEND_RULES: Mapping[str, tuple[Rule, ...]] = {
-    "sglang": (*sglang_releases.RULES, *sglang.RULES, *sglang_kernels.RULES)
+    "sglang": (
+        *sglang_releases.RULES,
+        *sglang_variables.RULES,
+        *sglang.RULES,
+        *sglang_kernels.RULES,
+        *sglang_dispatch.RULES,
+        *sglang_refusals.RULES,
+    )
 }
 """Further rules by backend."""
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from srtctl.errors import Problem, Severity
 from srtctl.plan.demand import a_worker
 from srtctl.validate.context import Context, Rule, as_integer
+from srtctl.validate.sglang_sizes import OVER_ALL_RANKS, first_taken, replicas_and_ranks, size, text_of
 
-DISPATCH_VARIABLE = "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
-DISPATCH_DEFAULT = 128
 _NOT_POSITIVE = re.compile(r"-\d+|0+")
 
 
@@ -29,21 +28,18 @@ def parallel_sizes(context: Context) -> Iterator[Problem]:
 def gpus_of_a_worker(context: Context) -> Iterator[Problem]:
     """R1: what a worker's ranks need is what placement gives them."""
     for role, gpus in context.worker_gpus.items():
-        tp, pp, dp = (_size(context, role, name) for name in ("tp-size", "pp-size", "dp-size"))
-        replicas = 1 if _dp_attention(context, role) else dp
+        tp, pp = size(context, role, "tp-size"), size(context, role, "pp-size")
+        replicas, _ = replicas_and_ranks(context, role)
         needed = tp * pp * replicas
         if needed == gpus:
             continue
-        product = f"tp {tp}" + (f" x pp {pp}" if pp > 1 else "") + (f" x dp {dp}" if replicas > 1 else "")
+        product = f"tp {tp}" + (f" x pp {pp}" if pp > 1 else "") + (f" x dp {replicas}" if replicas > 1 else "")
         equal = f" = {needed}" if pp * replicas > 1 else ""
         flag = context.flags(role).get("tp-size")
         key = flag.key if flag is not None else f"backend.sglang_config.{role}.tp-size"
         text = f"{product}{equal} of SGLang, but {a_worker(role)} has {gpus} GPUs"
-        hint = (
-            "dp without DP attention multiplies the GPUs; enable-dp-attention divides tp instead"
-            if replicas > 1
-            else ""
-        )
+        divides = first_taken(context, "attn-dp-size", "enable-dp-attention")
+        hint = f"dp without DP attention multiplies the GPUs; {divides} divides tp instead" if replicas > 1 else ""
         idle = needed < gpus
         if idle:
             text += f": {gpus - needed} of them stay idle"
@@ -61,93 +57,38 @@ def gpus_of_a_worker(context: Context) -> Iterator[Problem]:
 def data_parallel(context: Context) -> Iterator[Problem]:
     """dp must divide tp under DP attention; R1b: recipes have 1 or tp."""
     for role in context.workers:
-        if not _dp_attention(context, role):
+        _, dp = replicas_and_ranks(context, role)
+        if dp == 1:
             continue
-        tp, dp = _size(context, role, "tp-size"), _attention_dp(context, role)
-        flag = context.flags(role).get("attn-dp-size") or context.flags(role).get("dp-size")
-        key = flag.key if flag else f"backend.sglang_config.{role}.dp-size"
+        tp, flags = size(context, role, "tp-size"), context.flags(role)
+        flag = flags["attn-dp-size"] if context.integer(role, "attn-dp-size") == dp else flags["dp-size"]
         if tp % dp:
-            yield Problem(
-                "dp-divides-tp", f"with DP attention dp must divide tp, which is {tp}", key, dp, _divisors(tp)
-            )
-        elif dp not in (1, tp):
-            yield Problem(
-                "dp-size",
-                f"with DP attention published recipes have dp 1 or {tp} (tp)",
-                key,
-                dp,
-                severity=Severity.WARNING,
-            )
+            text = f"with DP attention dp must divide tp, which is {tp}"
+            yield Problem("dp-divides-tp", text, flag.key, dp, _divisors(tp))
+        elif dp != tp:
+            text = f"with DP attention published recipes have dp 1 or {tp} (tp)"
+            yield Problem("dp-size", text, flag.key, dp, severity=Severity.WARNING)
 
 
 def expert_parallel(context: Context) -> Iterator[Problem]:
     """R1c: recipes have ep 1 or tp; R2: the experts, redundant ones too, must spread evenly."""
     for role in context.workers:
-        flag = context.flags(role).get("ep-size")
+        tp, flag = size(context, role, "tp-size"), context.flags(role).get("ep-size")
         ep = None if flag is None else as_integer(flag.value)
-        if flag is None or ep is None or ep < 1:
-            continue
-        tp = _size(context, role, "tp-size")
-        if ep not in (1, tp):
+        spread = text_of(context, role, "moe-a2a-backend") in OVER_ALL_RANKS
+        if flag is not None and ep not in (None, 0, 1, tp) and not spread:
             yield Problem(
                 "ep-size", f"published recipes have ep 1 or {tp} (tp)", flag.key, ep, severity=Severity.WARNING
             )
+        over = tp if spread else ep or 1
         experts = context.job.model.experts
         redundant = context.integer(role, "ep-num-redundant-experts") or 0
-        if experts and (experts + redundant) % ep:
-            text = f"{experts} experts + {redundant} redundant ones do not divide by ep {ep}"
-            need = -(experts % -ep)
-            yield Problem("experts", text, flag.key, ep, hint=f"ep-num-redundant-experts: {need} would do")
-
-
-def dispatch_tokens(context: Context) -> Iterator[Problem]:
-    """R3: a decode step must fit what low-latency DeepEP dispatches from one rank."""
-    for role in context.workers:
-        flags = context.flags(role)
-        backend, mode = flags.get("moe-a2a-backend"), flags.get("deepep-mode")
-        if backend is None or backend.value not in ("deepep", "deepep_v2") or "disable-cuda-graph" in flags:
-            continue
-        if role == "prefill" or (mode is not None and mode.value == "normal"):
-            continue
-        batch, drafts = _decode_batch(context, role), context.integer(role, "speculative-num-draft-tokens") or 1
-        limit, key = _dispatch_limit(context, role)
-        if batch is None or limit is None or batch * drafts <= limit:
-            continue
-        text = f"a decode step of a rank has up to {batch} requests x {drafts} tokens = {batch * drafts} tokens, "
-        text += f"but DeepEP dispatches {limit}"
-        severity = Severity.ERROR if backend.value == "deepep_v2" else Severity.WARNING
-        yield Problem(
-            "dispatch-tokens",
-            text,
-            key,
-            limit,
-            f"at least {batch * drafts}",
-            f"set {DISPATCH_VARIABLE}, or lower cuda-graph-max-bs",
-            severity=severity,
-        )
-
-
-def _decode_batch(context: Context, role: str) -> int | None:
-    """Requests of one rank in a captured decode step; None when no flag bounds them."""
-    graph = context.integer(role, "cuda-graph-max-bs-decode") or context.integer(role, "cuda-graph-max-bs")
-    running = context.integer(role, "max-running-requests")
-    per_rank = running // max(1, _attention_dp(context, role)) if running else None
-    bounds = [bound for bound in (graph, per_rank) if bound]
-    return min(bounds) if bounds else None
-
-
-def _dispatch_limit(context: Context, role: str) -> tuple[int | None, str]:
-    """The variable of the role, its strongest layer, and where to set it."""
-    job = context.job
-    own = f"backend.{role}_environment"
-    for where, variables in (
-        (own, getattr(job.backend, f"{role}_environment")),
-        ("environment", job.environment),
-        ("cluster.environment", job.cluster.environment),
-    ):
-        if DISPATCH_VARIABLE in variables:
-            return as_integer(variables[DISPATCH_VARIABLE]), f"{where}.{DISPATCH_VARIABLE}"
-    return DISPATCH_DEFAULT, f"{own}.{DISPATCH_VARIABLE}"
+        if experts and (experts + redundant) % over:
+            text = f"{experts} experts + {redundant} redundant ones do not divide by ep {over}"
+            key = flag.key if flag is not None else f"backend.sglang_config.{role}.ep-num-redundant-experts"
+            need = -(experts % -over)
+            hint = f"ep-num-redundant-experts: {need} would do"
+            yield Problem("experts", text, key, ep if flag is not None else redundant, hint=hint)
 
 
 def served_name(context: Context) -> Iterator[Problem]:
@@ -212,21 +153,6 @@ def context_length(context: Context) -> Iterator[Problem]:
             return
 
 
-def _size(context: Context, role: str, name: str) -> int:
-    return max(1, context.integer(role, name) or 1)
-
-
-def _dp_attention(context: Context, role: str) -> bool:
-    flags = context.flags(role)
-    enabled = flags.get("enable-dp-attention")
-    return (enabled is not None and enabled.value is True) or "attn-dp-size" in flags
-
-
-def _attention_dp(context: Context, role: str) -> int:
-    own = context.integer(role, "attn-dp-size")
-    return max(1, own) if own else _size(context, role, "dp-size")
-
-
 def _divisors(number: int) -> str:
     return ", ".join(str(n) for n in range(1, min(number, 4096) + 1) if number % n == 0)
 
@@ -236,7 +162,6 @@ RULES: tuple[Rule, ...] = (
     gpus_of_a_worker,
     data_parallel,
     expert_parallel,
-    dispatch_tokens,
     both_roles,
     served_name,
     context_length,

@@ -1,8 +1,7 @@
-"""SGLang's flags and variables against the tables of the job's release: what it would refuse or never read."""
+"""SGLang's flags against the table of the job's release: what its argument parser would refuse."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,16 +9,13 @@ from srtctl.backends.dynamo_sglang import belongs_to_dynamo
 from srtctl.backends.flags import canonical
 from srtctl.backends.sglang_flags import Choice, choose, container_release
 from srtctl.backends.sglang_older import taken
-from srtctl.backends.sglang_releases import SHORT, Flag, flag_history, order, releases, renamed_variables
+from srtctl.backends.sglang_releases import SHORT, Flag, flag_history, order, releases
 from srtctl.backends.sglang_translate import Replacement, replacement, rewritten
 from srtctl.errors import Problem, Severity
-from srtctl.plan.model import ROLES
 from srtctl.validate.context import Context, Rule
 from srtctl.validate.flags import FLAG_NAME
 from srtctl.validate.flagvalues import allowed_values, wrong_value
 from srtctl.validate.types import suggestion
-
-_VARIABLE = re.compile(r"SGL(ANG)?_")
 
 
 def release_known(context: Context) -> Iterator[Problem]:
@@ -146,36 +142,4 @@ def _value(flag: Flag, key: str, value: Any) -> Iterator[Problem]:
         yield Problem("flag-value", found.message, key, found.value, allowed_values(flag), found.hint)
 
 
-def unread_variables(context: Context) -> Iterator[Problem]:
-    """A variable of SGLang's own that the release never reads does nothing."""
-    job = context.job
-    maps = {f"backend.{role}_environment": getattr(job.backend, f"{role}_environment") for role in ROLES}
-    maps = {"environment": job.environment, **maps}
-    names = [name for variables in maps.values() for name in variables if _VARIABLE.match(name)]
-    if not names:
-        return
-    release = choose(job).release
-    for where, variables in maps.items():
-        for name, value in variables.items():
-            if not _VARIABLE.match(name) or _read(name, release.variables):
-                continue
-            hint = _todays_name(name, release.variables) or suggestion(name, release.variables)
-            text = f"SGLang {release.version} never reads this variable"
-            yield Problem("unread-variable", text, f"{where}.{name}", value, hint=hint, severity=Severity.WARNING)
-
-
-def _todays_name(name: str, known: frozenset[str]) -> str:
-    renamed = renamed_variables()
-    new = renamed.get(name) or renamed.get(name.replace("SGLANG_", "SGL_", 1))
-    if new not in known:
-        return ""
-    opposite = "_DISABLE_" in name and "_ENABLE_" in new
-    return f"today's name is {new}" + (", which means the opposite" if opposite else "")
-
-
-def _read(name: str, known: frozenset[str]) -> bool:
-    """SGLang takes SGL_X for SGLANG_X."""
-    return name in known or (name.startswith("SGL_") and f"SGLANG_{name[4:]}" in known)
-
-
-RULES: tuple[Rule, ...] = (release_known, engine_flags, unread_variables)
+RULES: tuple[Rule, ...] = (release_known, engine_flags)

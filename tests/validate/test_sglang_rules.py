@@ -29,6 +29,11 @@ ROWS: dict[str, Row] = {
          ("worker-gpus", WARNING, f"{PREFILL}.tp-size")}),
     "ep that no recipe has": (
         SGLANG, {f"{DECODE}.ep-size": 8}, {("ep-size", WARNING, f"{DECODE}.ep-size")}),
+    "ep without a word about it, spread by the backend": (
+        SGLANG, {f"{DECODE}.ep-size": GONE, f"{DECODE}.moe-a2a-backend": "mooncake", "model.experts": 250},
+        {("experts", ERROR, f"{DECODE}.ep-num-redundant-experts")}),
+    "ep that the backend makes tp": (
+        SGLANG, {f"{DECODE}.ep-size": 8, f"{DECODE}.moe-a2a-backend": "mooncake"}, set()),
     "experts do not divide": (
         SGLANG, {"model.experts": 250}, {("experts", ERROR, f"{DECODE}.ep-size")}),
     "redundant experts fill up": (
@@ -103,23 +108,51 @@ LOW_LATENCY = {
     f"{DECODE}.deepep-mode": "low_latency",
     f"{DECODE}.cuda-graph-max-bs": 512,
     f"{DECODE}.max-running-requests": 16 * 512,
+    f"{DECODE}.speculative-algorithm": "EAGLE",
+    f"{DECODE}.speculative-num-steps": 1,
+    f"{DECODE}.speculative-eagle-topk": 1,
     f"{DECODE}.speculative-num-draft-tokens": 2,
 }
+V1, V2 = ("SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK", "SGLANG_DEEPEP_V2_NUM_MAX_DISPATCH_TOKENS_PER_RANK")
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         # min(512, 8192 / 16) x 2 = 1024 tokens: the published recipe that this rule found has 768
-        ({"backend.decode_environment": {"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "768"}}, WARNING),
-        ({"backend.decode_environment": {"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"}}, None),
-        ({"environment": {"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"}}, None),
+        ({"backend.decode_environment": {V1: "768"}}, WARNING),
+        ({"backend.decode_environment": {V1: "1024"}}, None),
+        ({"environment": {V1: "1024"}}, None),
         ({}, WARNING),  # SGLang's own default is 128
         ({f"{DECODE}.moe-a2a-backend": "deepep_v2"}, ERROR),
+        ({f"{DECODE}.moe-a2a-backend": "deepep_v2", "environment": {V1: "1024"}}, ERROR),  # it reads the other one
+        ({f"{DECODE}.moe-a2a-backend": "deepep_v2", "environment": {V2: "1024"}}, None),
         ({f"{DECODE}.deepep-mode": "normal"}, None),
         ({f"{DECODE}.max-running-requests": 1024}, None),  # 64 requests a rank x 2 = 128
+        ({f"{DECODE}.speculative-algorithm": None, "environment": {V1: "512"}}, None),  # drafts without a drafter
+        ({f"{DECODE}.speculative-num-steps": 2, "environment": {V1: "1024"}}, WARNING),  # a token each, and one
+        ({f"{DECODE}.speculative-eagle-topk": 2, "environment": {V1: "1024"}}, None),  # a tree: as many as it says
+        ({f"{DECODE}.cuda-graph-bs": [1, 32, 64]}, None),  # sizes count for more than their maximum
+        ({f"{DECODE}.disable-cuda-graph": True}, None),
+        ({f"{DECODE}.disable-cuda-graph": False}, WARNING),
+        ({f"{DECODE}.cuda-graph-backend-decode": "disabled"}, None),
     ],
 )
 def test_dispatch_tokens(changes: dict[str, Any], expected: str | None) -> None:
-    found = findings(SGLANG, {**LOW_LATENCY, **changes})
+    found = findings(SGLANG, {"backend.version": "0.5.19", **LOW_LATENCY, **changes})
     assert [p.severity.value for p in found if p.rule == "dispatch-tokens"] == ([expected] if expected else [])
+
+
+def test_the_hint_names_what_the_release_has() -> None:
+    old = findings(SGLANG, {"backend.version": "0.5.8", **LOW_LATENCY})
+    today = {f"{DECODE}.cuda-graph-max-bs": None, f"{DECODE}.cuda-graph-max-bs-decode": 512}
+    new = findings(SGLANG, {"backend.version": "0.5.23", **LOW_LATENCY, **today})
+    hints = [[p.hint for p in found if p.rule == "dispatch-tokens"] for found in (old, new)]
+    assert hints == [[f"set {V1}, or lower cuda-graph-max-bs"], [f"set {V1}, or lower cuda-graph-max-bs-decode"]]
+
+
+@pytest.mark.parametrize(("version", "name"), [("0.5.21", "enable-dp-attention"), ("0.5.23", "attn-dp-size")])
+def test_what_divides_tp_is_called_as_in_the_release(version: str, name: str) -> None:
+    found = findings(SGLANG, {"backend.version": version, f"{DECODE}.enable-dp-attention": None})
+    (hint,) = (p.hint for p in found if p.rule == "worker-gpus")
+    assert hint == f"dp without DP attention multiplies the GPUs; {name} divides tp instead"
