@@ -133,9 +133,11 @@ def options() -> str:
 MODES_HEAD = """
 # Ready-made modes
 
-Shapes that somebody has published, in the flags of the newest SGLang. `srtctl mode=h100-1p1d-tp16 model=dsr1-fp8
-backend=sglang benchmark=sa-8k1k` runs one; any benchmark goes with any of them, and any value can be changed on the
-command line. On an older image, `backend.flags=translate` writes the flags as that release takes them.
+Shapes that somebody has published, in the flags of the newest SGLang; a few are ours after a published one, which they
+say. Each has the command that runs it on the machine that it is made for: any benchmark goes with any of them, and any
+value can be changed on the command line. On an older image, `backend.flags=translate` writes the flags as that release
+takes them. `backend=mocker cluster=local model=tiny` tries a shape on this machine, with `cluster.gpus_per_node=4` one
+of a rack.
 
 A name is the machine it was published for, the shape (`2p1d`: two prefill workers and one decode worker; `agg`:
 workers that do both phases), and how a decode worker is parallel: `tp8` is tensor parallel over 8 GPUs, `dep8` has
@@ -145,7 +147,7 @@ named too, and every model but DeepSeek-R1.
 A published figure belongs to its source's release, workload and machine. Where each phase was stressed by itself, the
 two figures are no end-to-end one, and their product means nothing.
 
-| mode | workers x GPUs | nodes | GPUs | made for | source | published figure | different here |
+| mode | workers x GPUs | nodes | GPUs | command | source | published figure | different here |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -157,8 +159,8 @@ def modes() -> str:
         said = _labelled(path)
         if "Source" in said:
             shape, nodes, gpus = _size(path)
-            words = (said.get(label, "") for label in ("Made for", "Source", "Figure", "Ours"))
-            cells = " | ".join(_cell(text) for text in words)
+            words = (said.get(label, "") for label in ("Source", "Figure", "Ours"))
+            cells = " | ".join((f"`{said['Run']}`", *(_cell(text) for text in words)))
             lines.append(f"| `{path.stem}` | {shape} | {nodes} | {gpus} | {cells} |")
     return MADE + MODES_HEAD + "\n".join(lines) + "\n"
 
@@ -284,7 +286,7 @@ def _without_none(hint: typing.Any) -> typing.Any:
     return rest[0] if type(None) in arguments and len(rest) == 1 else hint
 
 
-LABELS = re.compile(r"(Source|Figure|Made for|Ours): ")
+LABELS = re.compile(r"(Source|Figure|Run|Ours): ")
 
 
 def _labelled(path: Path) -> dict[str, str]:

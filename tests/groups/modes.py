@@ -23,7 +23,7 @@ PROGRAMS = Programs(
     {name: f"/opt/{name}" for name in ("etcd", "nats_server", "nginx", "aiperf", "dynamo_python", "sglang_python")},
     {"etcd": "3.5.1"},
 )
-MADE_FOR = re.compile(r"^# Made for: model=(\S+) cluster=(\S+)$", re.MULTILINE)
+RUN = re.compile(r"^# Run: srtctl apply (.*\n(?:# (?![A-Z][a-z]+: ).*\n)*)", re.MULTILINE)
 SIMPLE = ("tiny", "local")
 NEEDED: dict[str, dict[str, Any]] = {
     "custom": {"command": "true"},
@@ -43,10 +43,16 @@ def mode_file(mode: str) -> Path:
     return CONF / "mode" / f"{mode}.yaml"
 
 
+def command_of(mode: str) -> list[str]:
+    """The words after `srtctl apply` that run a mode, as its file says them; empty where it says none."""
+    found = RUN.search(mode_file(mode).read_text())
+    return found[1].replace("\n# ", " ").split() if found else []
+
+
 def made_for(mode: str) -> tuple[str, str]:
     """Model and cluster that a mode is made for."""
-    found = MADE_FOR.search(mode_file(mode).read_text())
-    return (found[1], found[2]) if found else SIMPLE
+    said = dict(word.split("=", 1) for word in command_of(mode))
+    return (said["model"], said["cluster"]) if said else SIMPLE
 
 
 def published() -> list[str]:

@@ -10,7 +10,19 @@ from srtctl.composed import Sources
 from srtctl.errors import Severity
 from srtctl.plan.build import build_plan, build_steps
 from srtctl.validate import SiteFacts, check
-from tests.groups.modes import CONF, NEEDED, PROGRAMS, config_of, job_of, made_for, options, plan_of, published, words
+from tests.groups.modes import (
+    CONF,
+    NEEDED,
+    PROGRAMS,
+    command_of,
+    config_of,
+    job_of,
+    made_for,
+    options,
+    plan_of,
+    published,
+    words,
+)
 
 # Warnings that say something about the pair, not about either of the two.
 ABOUT_THE_PAIR = {"queueing", "simulated-gpus", "open-files", "context-length"}
@@ -67,8 +79,26 @@ def test_every_published_mode_says_what_it_is() -> None:
     assert set(options("mode")) - set(published()) == ours
     for mode in published():
         text = (CONF / "mode" / f"{mode}.yaml").read_text()
-        for label in ("Source", "Figure", "Made for"):
+        for label in ("Source", "Figure", "Run"):
             assert text.count(f"\n# {label}: ") == 1, (mode, label)
+
+
+def test_the_command_of_a_mode_is_whole() -> None:
+    """It names everything that has to be chosen, of what there is, and the job that it makes has no error."""
+    tried = set()
+    for mode in published():
+        words = command_of(mode)
+        said = dict(word.split("=", 1) for word in words)
+        assert words[:2] == [f"mode={mode}", "backend=sglang"], mode
+        groups = {name: option for name, option in said.items() if "." not in name}
+        assert {"model", "cluster", "benchmark"} <= set(groups)
+        assert all(option in options(name) for name, option in groups.items()), (mode, groups)
+        others = tuple(word for word in words[2:] if not word.startswith(("model=", "cluster=")))
+        if others not in tried:  # of those that differ in mode, model and cluster alone one is enough
+            tried.add(others)
+            (point,) = compose.points(words)
+            found = check(job_of(dict(point.config)), facts=SiteFacts(), sources=Sources())
+            assert {p.rule for p in found if p.severity is not Severity.NOTE} <= ABOUT_THE_PAIR | {"hub-cache"}, mode
 
 
 def test_no_mode_waits_for_days() -> None:

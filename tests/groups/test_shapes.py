@@ -206,3 +206,30 @@ def test_a_dry_run_shows_the_config_file_and_keeps_it(tmp_path: Path) -> None:
     (kept,) = tmp_path.rglob("sglang_config.yaml")
     assert set(yaml.safe_load(kept.read_text())) == {"prefill", "decode"}
     assert f"\n--- sglang_config.yaml\n{kept.read_text()}" in shown
+
+
+FP4_ONLY = {"fp4-gemm-backend"}
+# Mode -> the one whose flags it has, (prefill, decode) workers and GPUs of each, and what its name or file says of its
+# own: of decode for H200, of both roles for the racks.
+AFTER = {
+    "h200-1p6d-tp8-8k1k": ("h200-1p7d-tp8", (1, 6, 8), {}),
+    "h200-1p3d-tp8": ("h200-1p7d-tp8", (1, 3, 8), {"max-running-requests": 8, "cuda-graph-max-bs-decode": 8}),
+    "h200-2p3d-tp8": ("h200-1p7d-tp8", (2, 3, 8), {"max-running-requests": 32, "cuda-graph-max-bs-decode": 32}),
+    "h200-1p6d-tp8": ("h200-1p7d-tp8", (1, 6, 8), {"max-running-requests": 64, "cuda-graph-max-bs-decode": 64}),
+    "h200-1p9d-tp8": ("h200-1p7d-tp8", (1, 9, 8), {}),
+    "h200-1p6d-dep8": ("h200-1p1d-dep8", (1, 6, 8), {"max-running-requests": 64, "cuda-graph-max-bs-decode": 64}),
+    "gb200-1p4d-tp8": ("gb200-fp4-1p4d-tp4", (1, 4, 8), {"tp-size": 8, "mem-fraction-static": 0.85}),
+    "gb300-1p4d-tp4": ("gb300-fp4-1p4d-tp4", (1, 4, 4), {"mem-fraction-static": 0.85}),
+}
+
+
+@pytest.mark.parametrize("mode", AFTER)
+def test_shapes_after_a_published_one(mode: str) -> None:
+    sibling, (prefill, decode, gpus), own = AFTER[mode]
+    workers = [(worker.role, worker.gpu_count) for worker in plan_for(mode).workers]
+    assert workers == [("prefill", gpus)] * prefill + [("decode", gpus)] * decode
+    mine, theirs = config_of(mode)["backend"]["sglang_config"], config_of(sibling)["backend"]["sglang_config"]
+    for role in ("prefill", "decode"):
+        kept = {name: value for name, value in theirs[role].items() if name not in FP4_ONLY}
+        assert mine[role] == kept | (own if role == "decode" or mode.startswith("gb") else {}), role
+    assert "quantization" not in "".join(engines(plan_for(mode))[0].argv)
