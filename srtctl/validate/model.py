@@ -194,6 +194,23 @@ def simulated_gpus(context: Context) -> Iterator[Problem]:
             return
 
 
+def simulated_engine(context: Context) -> Iterator[Problem]:
+    """A shape made for a real engine, simulated on real GPUs: mostly because nobody chose the engine."""
+    job = context.job
+    if job.backend.type != "mocker" or job.cluster.simulated_gpus or job.cluster.executor == "local":
+        return
+    if any(flags for flags in vars(job.backend.sglang_config).values()):
+        yield Problem(
+            "simulated-engine",
+            "mockers only simulate an engine: the flags of SGLang in this job (its mode's, its recipe's) are not used, "
+            "and the GPUs that it asks for stay idle",
+            "backend.type",
+            job.backend.type,
+            severity=Severity.WARNING,
+            hint="backend=sglang serves the model; cluster.simulated_gpus=true asks for no GPU",
+        )
+
+
 def weights_fit(context: Context) -> Iterator[Problem]:
     """The weights are not larger than the memory of the GPUs that share them, where both are known."""
     weights, memory = context.job.model.weights_gib, context.job.cluster.gpu_memory_gib
@@ -212,4 +229,13 @@ def weights_fit(context: Context) -> Iterator[Problem]:
         yield Problem("weights", text, key, gpus, f"at least {fewest}", "or choose a cluster with larger GPUs")
 
 
-RULES: tuple[Rule, ...] = (model_paths, further_settings, precision, containers, gpu_types, simulated_gpus, weights_fit)
+RULES: tuple[Rule, ...] = (
+    model_paths,
+    further_settings,
+    precision,
+    containers,
+    gpu_types,
+    simulated_gpus,
+    simulated_engine,
+    weights_fit,
+)

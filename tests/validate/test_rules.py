@@ -10,6 +10,7 @@ from srtctl.validate import SiteFacts
 from tests.validate.jobs import AGGREGATED, ERROR, MOCKER, NOTE, SGLANG, WARNING, Row, findings, rows
 
 SHARED_CACHE = {"environment": {"HF_HOME": "/hf"}, "cluster.default_mounts": {"/shared/hf": "/hf"}}
+REAL_GPUS = {"cluster.executor": "slurm", "cluster.simulated_gpus": False}
 ROWS: dict[str, Row] = {
     # names of things
     "unknown backend": (MOCKER, {"backend.type": "mock"}, {("unknown-option", ERROR, "backend.type")}),
@@ -56,6 +57,11 @@ ROWS: dict[str, Row] = {
     "real engine, paper GPUs": (
         AGGREGATED, {"cluster.simulated_gpus": True},
         {("simulated-gpus", WARNING, "backend.type")}),
+    "a shape of SGLang's, simulated on real GPUs": (
+        MOCKER, {**REAL_GPUS, "backend.sglang_config.prefill": {"tp-size": 8}},
+        {("simulated-engine", WARNING, "backend.type")}),
+    "simulated on real GPUs, which is all it says": (MOCKER, REAL_GPUS, set()),
+    "a shape of SGLang's on paper GPUs": (MOCKER, {"backend.sglang_config.prefill": {"tp-size": 8}}, set()),
     # frontends, services, placement of the rest
     "header that would end a line of nginx.conf": (
         MOCKER, {"frontend.nginx_session_affinity_header": "X;}"},
