@@ -22,6 +22,7 @@ class RankCommand:
     env: Mapping[str, str] = field(default_factory=dict)
     probe: Probe | None = None
     flag_sources: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
 
 
 def process_name(worker: Worker, rank: int) -> str:

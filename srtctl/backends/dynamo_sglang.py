@@ -35,6 +35,15 @@ def belongs_to_dynamo(name: str) -> bool:
     return name in DYNAMO_OWNED or name in DYNAMO_FLAGS or twin_of in SWITCHES
 
 
+def stop_signal(frontend: str, rank: int) -> str:
+    """What a rank of a worker is stopped with.
+
+    A rank of `dynamo.sglang` that doesn't lead takes note of SIGTERM and goes
+    on waiting for ever; SIGHUP ends it, and with it, by the kernel, its schedulers.
+    """
+    return "HUP" if frontend == "dynamo" and rank else "TERM"
+
+
 def launcher_problems(job: JobConfig, flags: Layered) -> list[Problem]:
     """Flags that the launcher of this job's workers has not, or that make it useless."""
     if job.frontend.type == "dynamo":

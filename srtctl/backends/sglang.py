@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srtctl.backends.base import RankCommand, process_name
-from srtctl.backends.dynamo_sglang import DYNAMO_OWNED, launcher_problems
+from srtctl.backends.dynamo_sglang import DYNAMO_OWNED, launcher_problems, stop_signal
 from srtctl.backends.flags import flag_problems, owned_by_role, to_argv
 from srtctl.backends.kv_events import kv_events, kv_events_problems
 from srtctl.backends.sglang_command import data_parallel, disaggregation, rendezvous
@@ -102,6 +102,7 @@ class SglangBackend:
             env=env,
             probe=probe if rank == 0 else None,  # a leader is ready only when all its ranks have joined
             flag_sources=flags.described(mine),
+            stop_signal=stop_signal(job.frontend.type, rank),
         )
 
     def provenance(self, job: JobConfig) -> dict[str, str | None]:

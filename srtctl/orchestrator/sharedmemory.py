@@ -32,6 +32,7 @@ FAMILIES = (
     "nccl-",
     "cuda.shm.",
     "ucx_shm_posix_",
+    "quadd-agent-instance-",  # nsys
 )
 
 

@@ -39,6 +39,7 @@ class Stopper:
         self._clock = supervisor.clock
         self._deadline = supervisor.clock.now() + stop_s
         self._kill_at: dict[str, float] = {}
+        self._later: list[Managed] = []
         # The first signal is only an order to stop, also where the stop has begun for another reason: `srtctl cancel`
         # makes its file before it signals, and a run that has just ended may be cancelled.
         self._hurried_at = max(1, len(supervisor.signals))
@@ -51,7 +52,7 @@ class Stopper:
         for number, names in enumerate(waves):
             running = [one for one in self._running() if one.name in names]
             for one in running:
-                self._ask(one)
+                self._begin(one)
             # A wave that doesn't end must not use up the time of those after it.
             patience = (self._deadline - self._clock.now()) / (len(waves) - number)
             last = number == len(waves) - 1
@@ -61,9 +62,24 @@ class Stopper:
     def _running(self) -> list[Managed]:
         return [one for one in self._supervisor.managed.values() if one.running]
 
-    def _ask(self, one: Managed) -> None:
+    def _begin(self, one: Managed) -> None:
         if one.state is not State.STOPPING:
             one.to(State.STOPPING)
+        if one.process.stop_after:
+            self._later.append(one)
+        else:
+            self._ask(one)
+
+    def _ask_later_ones(self) -> None:
+        """Tell those that were to wait until others have ended, when these have."""
+        managed = self._supervisor.managed
+        due = [one for one in self._later if not any(managed[name].running for name in one.process.stop_after)]
+        self._later = [one for one in self._later if one not in due]
+        for one in due:
+            if one.running:
+                self._ask(one)
+
+    def _ask(self, one: Managed) -> None:
         number = signal.Signals[f"SIG{one.process.stop_signal.removeprefix('SIG')}"]
         self._kill_at[one.name] = min(self._clock.now() + one.process.stop_wait_s, self._deadline)
         self._supervisor.report.event("process_stop", process=one.name, signal=number.name)
@@ -74,6 +90,7 @@ class Stopper:
             if len(self._supervisor.signals) > self._hurried_at:
                 self._deadline = until = self._clock.now()  # told a second time: now
                 self._hurried = True
+            self._ask_later_ones()
             self._supervisor.pump(max(0.0, min(0.05, until - self._clock.now())))
             for one in whom:
                 if one.running and self._clock.now() >= self._kill_at.get(one.name, self._deadline):

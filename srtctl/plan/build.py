@@ -231,6 +231,8 @@ def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankComma
         ready_timeout_s=draft.ready_s,
         worker=worker.name,
         setup=draft.setup,
+        stop_signal=command.stop_signal,
+        stop_after=(process_name(worker, 0),) if rank else (),
         stop_wait_s=ENGINE_STOP_S if draft.backend.engines_use_gpus else Process.stop_wait_s,
     )
 

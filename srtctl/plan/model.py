@@ -121,6 +121,8 @@ class Process:
         ready_timeout_s: From its start to ready; beyond it the run fails.
         stop_signal: Sent for an ordered stop.
         stop_wait_s: How long it gets before SIGKILL, within the shared deadline of the whole stop.
+        stop_after: Names of processes that must have ended before it is told to stop: an engine's leader ends its other
+            ranks, and one that is gone before breaks what the leader is about.
         stop_all: The signal goes to all that it has started, too (under Slurm it always does): it is only a wrapper.
         must_live: Its end, unasked, ends the run.
         restart: `never`; reserved for fault-tolerance runs.
@@ -146,6 +148,7 @@ class Process:
     ready_timeout_s: float = 1800.0
     stop_signal: str = "TERM"
     stop_wait_s: float = 10.0
+    stop_after: tuple[str, ...] = ()
     stop_all: bool = False
     must_live: bool = True
     restart: str = "never"

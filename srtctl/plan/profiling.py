@@ -53,7 +53,8 @@ def with_profiler(job: JobConfig, process: Process, programs: Programs) -> Proce
     program = job.cluster.tools.nsys or ("nsys" if inside else programs.path("nsys"))
     wrapper = nsys_argv(job, program, process.name)
     wait_s = process.stop_wait_s + REPORT_WAIT_S
-    return replace(process, argv=(*wrapper, *process.argv), stop_wait_s=wait_s, stop_all=True)
+    # By SIGTERM nsys ends in order whatever its program does; by others it dies without a report.
+    return replace(process, argv=(*wrapper, *process.argv), stop_wait_s=wait_s, stop_all=True, stop_signal="TERM")
 
 
 def profiler(

@@ -301,6 +301,23 @@ def test_ordered_stop(tmp_path: Path) -> None:
     assert {bench.state(n) for n in ("etcd", "frontend0", "nginx")} == {State.EXITED}
 
 
+def test_some_are_told_after_others_have_ended(tmp_path: Path) -> None:
+    """A leader's ranks wait for it, also when it doesn't listen; one that ends with it is not told at all."""
+    after = {"stop_after": ("leader",), "stop_signal": "HUP", "stop_wait_s": 1.0}
+    ranks = service("rank1", **after), service("rank2", **after)
+    bench = Bench(tmp_path, service("leader", stop_wait_s=2.0), *ranks)
+    bench.starter.deaf = {"leader"}
+    bench.supervisor.wait(lambda: bench.state("rank2") is State.READY, 1.0)
+    begun = bench.clock.time
+    bench.history.at(begun + 1.0, exited("rank2", -9, begun + 1.0))
+    assert Stopper(bench.supervisor, 5.0).run() == []
+    sent = [(name, number) for _, name, number in bench.starter.signals]
+    assert sent == [("leader", signal.SIGTERM), ("leader", signal.SIGKILL), ("rank1", signal.SIGHUP)]
+    assert bench.starter.signals[1][0] <= bench.starter.signals[2][0]
+    assert {bench.state(n) for n in ("leader", "rank1", "rank2")} == {State.EXITED}
+    assert bench.clock.time - begun < 2.5
+
+
 def test_one_shared_deadline_for_those_that_ignore_it(tmp_path: Path) -> None:
     """Eight that don't listen, in the first wave: the waves behind them still get their TERM, and it ends in time."""
     deaf = [service(f"deaf{i}", "base") for i in range(8)]

@@ -18,7 +18,7 @@ from srtctl.plan.codec import from_json, to_json
 from srtctl.plan.model import Plan, PortRequest, Process
 from srtctl.plan.programs import needed
 from srtctl.plan.tokens import tokens_in
-from srtctl.schema import JobConfig, RoleFlags
+from srtctl.schema import FrontendConfig, JobConfig, RoleFlags
 from tests.plan.jobs import MODEL, PROGRAMS, agg, disagg, job, plan_of
 
 
@@ -129,6 +129,11 @@ def test_ranks_of_a_worker_that_spans_nodes() -> None:
         assert "CUDA_VISIBLE_DEVICES" not in process.env
     assert leader.probe is not None
     assert follower.probe is None
+    # dynamo.sglang's other ranks don't end by SIGTERM; behind the router the leader ends them.
+    assert (leader.stop_signal, leader.stop_after) == ("TERM", ())
+    assert (follower.stop_signal, follower.stop_after) == ("HUP", ("prefill0",))
+    plain = plan_of(replace(multi_node(), frontend=FrontendConfig(type="sglang-router"))).process("prefill0-rank1")
+    assert (plain.stop_signal, plain.stop_after) == ("TERM", ("prefill0",))
     assert "--disaggregation-bootstrap-port" not in plan.process("decode0").argv
     assert plan.census.expect == {"prefill": 1, "decode": 1}
 

@@ -91,6 +91,7 @@ def test_nsys_wraps_every_rank_of_every_worker_and_nothing_else() -> None:
             "--trace-fork-before-exec=true", "--capture-range=cudaProfilerApi", "--capture-range-end=repeat",
             "--sample=none", f"--output=@attempt@/profiles/{process.name}/{process.name}",
         )  # fmt: skip
+        assert process.stop_signal == "TERM"  # by SIGHUP nsys would die without a report
         assert (process.stop_wait_s, process.stop_all) == (140.0, True)  # 20 s of the engine, 120 s to write
     assert plan.profiler.activities == ("CUDA_PROFILER",)
     assert plan.profiler.outputs == {
