@@ -177,7 +177,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: the client asked nothing; see its log") from None
     try:
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n") if line]  # an answer may hold other ends of lines
     except ValueError as error:
         raise ValueError(f"{path}: not what the client writes ({error})") from None
 

@@ -1,7 +1,8 @@
 """`gpqa`: graduate-level multiple choice in biology, physics and chemistry.
 
 The data set is a CSV file, or JSON lines, with Question, Correct Answer and Incorrect Answer 1 to 3, as its authors
-publish it (gpqa_diamond.csv has 198 questions). The order of the choices is drawn for each question.
+publish it (gpqa_diamond.csv has 198 questions); `sglang.test.simple_eval_gpqa` of 0.5.14, `sgl-eval` and lm-eval's task
+`gpqa` read the same columns. The order of the choices is drawn for each question.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class Gpqa(Accuracy):
         """Every question, its choices in an order that the seed decides."""
         found = []
         for number, record in enumerate(records(path), 1):
-            text, *answers = (str(value).strip() for value in need(record, number, *_COLUMNS))
+            text, right = need(record, number, *_COLUMNS[:2])
+            answers = [str(value).strip() for value in (right, *need(record, number, *_COLUMNS[2:], empty=True))]
             ranked = sorted(answers, key=lambda answer: _rank(options.get("seed", 0), number, answer))
             letter = LETTERS[ranked.index(answers[0])]
             domain = str(record.get("High-level domain") or "")
-            found.append(Question(str(number), asked(text, ranked), letter, domain))
+            found.append(Question(str(number), asked(str(text), ranked), letter, domain))
         return found
 
     def read_answer(self, text: str) -> str | None:

@@ -1,8 +1,12 @@
 """`gsm8k`: word problems of school mathematics, after a few solved ones.
 
 The data set is a file of JSON lines with `question` and `answer`, the latter ending in `#### <number>`, or a
-directory with `test.jsonl` and `train.jsonl`. The solved examples come from the training file, or else from the end
-of the file itself, and are then not asked.
+directory with `test.jsonl` and `train.jsonl`. The solved examples come from the training file, or else from the
+beginning of the file itself, and are then not asked.
+
+Prompts, examples and numbers are those of SGLang's own client (`sglang.test.simple_eval_gsm8k` of 0.5.14), so that the
+scores are comparable. Two things are read more strictly: a number behind `####` or in a box counts before the last
+one, and what follows when a model goes on to a question of its own does not count (there a stop word ends it).
 """
 
 from __future__ import annotations
@@ -23,8 +27,7 @@ _NUMBER = r"-?\$?\d[\d,]*(?:\.\d+)?"
 _ANY = re.compile(_NUMBER)
 _MARKED = re.compile(rf"####\s*({_NUMBER})")
 _BOXED = re.compile(rf"\\boxed\{{\s*\\?({_NUMBER})")
-_INSTRUCTION = "Solve the last problem as the ones before it are solved: end with a line of #### and the bare number."
-_INSTRUCTION_ALONE = "Solve this problem. End with a line of #### and the bare number."
+_NEXT = "\nQuestion:"
 
 
 @dataclass
@@ -51,19 +54,16 @@ class Gsm8k(Accuracy):
         asked, examples = _split(path, shots)
         if not asked:
             raise ValueError(f"holds no more than the {shots} examples; set benchmark.num_shots lower")
-        before = "".join(f"Problem: {e['question']}\nSolution: {e['answer']}\n\n" for e in examples)
-        instruction = _INSTRUCTION if examples else _INSTRUCTION_ALONE
+        before = "".join(f"{_asked(example)} {example['answer']}\n\n" for example in examples)
         return [
-            Question(
-                str(number), f"{instruction}\n\n{before}Problem: {record['question']}\nSolution:", _solution(record)
-            )
-            for number, record in enumerate(asked, 1)
+            Question(str(number), before + _asked(record), _solution(record)) for number, record in enumerate(asked, 1)
         ]
 
     def read_answer(self, text: str) -> str | None:
         """The marked number, or else the last one."""
+        first = text.partition(_NEXT)[0]
         for pattern in (_MARKED, _BOXED, _ANY):
-            found = pattern.findall(text)
+            found = pattern.findall(first)
             if found:
                 return _plain(found[-1])
         return None
@@ -75,8 +75,11 @@ def _split(path: Path, shots: int) -> tuple[Sequence[Record], Sequence[Record]]:
         examples = _checked(path / "train.jsonl") if shots else []
         return _checked(path / "test.jsonl"), examples[:shots]
     found = _checked(path)
-    end = len(found) - shots
-    return found[: max(0, end)], found[max(0, end) :]
+    return found[shots:], found[:shots]
+
+
+def _asked(record: Record) -> str:
+    return f"Question: {record['question']}\nAnswer:"
 
 
 def _checked(path: Path) -> list[Record]:

@@ -264,8 +264,8 @@ def _samples(directory: Path, task: str) -> Iterator[dict[str, Any]]:
     """The answers to a task, one for each question and filter."""
     name = re.sub(r"\W", "_", task)  # as the harness names its files
     for path in directory.glob(f"samples_{name}_2[0-9][0-9][0-9]-*.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
+        with path.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
 
 
 def _requests(sample: Mapping[str, Any]) -> int:

@@ -1,7 +1,10 @@
 """`longbenchv2`: multiple choice about texts of 8,000 to two million words.
 
 The data set is the file `data.json` of its authors: a list of objects with `_id`, `domain`, `context`, `question`,
-`choice_A` to `choice_D` and `answer`. Of a context that is too long its middle is left out.
+`choice_A` to `choice_D` and `answer`. JSON lines and CSV do as well, and options as `A` to `D` or as a list `choices`
+with the answer as an index, all of which `sglang.test.simple_eval_longbench_v2` of 0.5.14 and lm-eval's tasks
+`longbench2` (of `recursal/longbench-v2`) read. Of a context that is too long its middle is left out, as the authors do;
+SGLang's client leaves such a question out (`too_long: skip`), by its tokenizer, and we judge by characters.
 """
 
 from __future__ import annotations
@@ -33,6 +36,11 @@ class LongBenchV2Config(AccuracyConfig):
     chars_per_token: float = key(
         3.0, "Characters that a token stands for at least, by which a text's length is judged.", minimum=0.1
     )
+    too_long: str = key(
+        "cut",
+        "What becomes of a text that is too long: its middle or its question is left out.",
+        allowed=("cut", "skip"),
+    )
     categories: List[str] = key([], "Domains to ask about, such as 'Single-Document QA'; empty for all.")
 
 
@@ -42,16 +50,20 @@ class LongBenchV2(Accuracy):
     type = "longbenchv2"
     params: Type[BenchmarkConfig] = LongBenchV2Config
     source = "https://huggingface.co/datasets/THUDM/LongBench-v2/resolve/main/data.json"
-    options = ("categories", "max_context_length", "chars_per_token")
+    options = ("categories", "max_context_length", "chars_per_token", "too_long")
 
     def questions(self, path: Path, options: Mapping[str, Any]) -> list[Question]:
         """Every question of the domains that are asked about."""
         wanted = set(options.get("categories") or ())
         longest = int(int(options.get("max_context_length", 128000)) * float(options.get("chars_per_token", 3.0)))
-        found = [_question(record, number, longest) for number, record in enumerate(records(path), 1)]
+        cut = None if options.get("too_long") == "skip" else longest
+        found = [_question(record, number, cut) for number, record in enumerate(records(path), 1)]
         found = [question for question in found if not wanted or question.category in wanted]
         if not found:
             raise ValueError(f"holds no question of these categories: {', '.join(sorted(wanted))}")
+        found = [question for question in found if cut or len(question.prompt) <= longest]
+        if not found:
+            raise ValueError(f"holds no question of at most {longest} characters; set benchmark.too_long=cut")
         return found
 
     def read_answer(self, text: str) -> str | None:
@@ -59,14 +71,20 @@ class LongBenchV2(Accuracy):
         return chosen(text)
 
 
-def _question(record: Record, number: int, longest: int) -> Question:
-    context, text, answer, *options = need(record, number, "context", "question", "answer", *_CHOICES)
-    letter = str(answer).strip().upper()
-    if letter not in LETTERS:
-        raise ValueError(f"record {number} has the answer {answer!r}, which is none of its choices")
+def _question(record: Record, number: int, longest: int | None) -> Question:
+    """`longest` is in characters; None for no limit."""
+    context, text, answer = need(record, number, "context", "question", "answer")
+    options = record.get("choices")
+    if not isinstance(options, list):
+        options = need(record, number, *(LETTERS if "A" in record else _CHOICES), empty=True)
+    letter = LETTERS[answer] if isinstance(answer, int) and 0 <= answer < len(LETTERS) else str(answer).strip().upper()
+    if len(options) != len(LETTERS) or letter not in LETTERS:
+        raise ValueError(f"record {number} needs {len(LETTERS)} choices and an answer among them")
     end = asked(f"The question is about the text above.\n\n{text}", [str(option) for option in options])
-    prompt = f"{shortened(str(context), longest - len(end))}\n\n{end}"
-    return Question(str(record.get("_id") or number), prompt, letter, str(record.get("domain") or ""))
+    whole = str(context)
+    prompt = f"{whole if longest is None else shortened(whole, longest - len(end))}\n\n{end}"
+    category = record.get("domain") or record.get("category") or ""
+    return Question(str(record.get("_id") or number), prompt, letter, str(category))
 
 
 def shortened(text: str, longest: int) -> str:

@@ -1,8 +1,9 @@
 """`mmlu`: multiple choice over 57 subjects.
 
-The data set is a CSV file with the columns Question, A, B, C, D, Answer, Subject; JSON lines with `question`,
-`choices`, `answer` (a letter or an index) and `subject`; or the directory of the original archive, with a file
-`<subject>_test.csv` for each subject.
+The data set is a CSV file with the columns Question, A, B, C, D, Answer, Subject, as simple-evals has it
+(`sglang.test.simple_eval_mmlu` of 0.5.14 names the file and the columns); JSON lines with `question`, `choices`,
+`answer` (a letter or an index) and `subject`, as `cais/mmlu` on the hub has them (lm-eval's task `mmlu`); or the
+directory of the authors' archive, with a file `<subject>_test.csv` without header for each subject (`sgl-eval` 0.1.3).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Mmlu(Accuracy):
 
 def _questions(path: Path) -> Iterator[Question]:
     if path.is_dir():
-        files = sorted(path.glob(f"**/*{_TEST}"))
+        files = sorted(file for file in path.glob(f"**/*{_TEST}") if not file.name.startswith("."))
         if not files:
             raise ValueError(f"holds no file <subject>{_TEST}")
         for file in files:
@@ -74,7 +75,8 @@ def _question(record: Record, number: int) -> Question:
         text, options, answer = need(record, number, "question", "choices", "answer")
         subject = str(record.get("subject") or "")
     else:
-        text, *options, answer = need(record, number, *_COLUMNS)
+        text, answer = need(record, number, "Question", "Answer")
+        options = need(record, number, *LETTERS, empty=True)
         subject = str(record.get("Subject") or "")
     letter = LETTERS[answer] if isinstance(answer, int) and 0 <= answer < len(LETTERS) else str(answer).strip().upper()
     if len(options) != len(LETTERS) or letter not in LETTERS:

@@ -48,14 +48,13 @@ def _csv(path: Path, columns: tuple[str, ...]) -> list[Record]:
 
 
 def _json(path: Path) -> list[Record]:
-    """One array of objects, or one object a line."""
+    """One array of objects, or one object with such an array in `data`, or one object a line."""
     found: list[Any]
     text = path.read_text(encoding="utf-8")
     try:
-        if text.lstrip().startswith("["):
-            found = json.loads(text)
-        else:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        found = _whole(text) or [json.loads(line) for line in text.split("\n") if line.strip()]
+        if len(found) == 1 and isinstance(found[0], dict) and isinstance(found[0].get("data"), list):
+            found = found[0]["data"]
     except ValueError as error:
         raise ValueError(f"is neither JSON lines nor one JSON array ({error})") from None
     if not all(isinstance(record, dict) for record in found):
@@ -63,13 +62,27 @@ def _json(path: Path) -> list[Record]:
     return found
 
 
-def need(record: Record, number: int, *names: str) -> list[Any]:
+def _whole(text: str) -> list[Any]:
+    """What one JSON document holds; empty where it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        if text.lstrip().startswith("["):
+            raise
+        return []
+    return found if isinstance(found, list) else [found]
+
+
+def need(record: Record, number: int, *names: str, empty: bool = False) -> list[Any]:
     """The values of a record under these names.
+
+    Args:
+        empty: An empty text is a value too.
 
     Raises:
         ValueError: One is missing.
     """
-    missing = [name for name in names if record.get(name) in (None, "")]
+    missing = [name for name in names if record.get(name) in ((None,) if empty else (None, ""))]
     if missing:
         raise ValueError(f"record {number} has no {', '.join(missing)}")
     return [record[name] for name in names]

@@ -56,6 +56,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--request-timeout-s", type=float, default=3600.0)
     parser.add_argument("--max-context-length", type=int, default=128000)
     parser.add_argument("--chars-per-token", type=float, default=3.0)
+    parser.add_argument("--too-long", default="cut")
     parser.add_argument("--categories", nargs="+", default=[])
     return parser.parse_args(list(words))
 

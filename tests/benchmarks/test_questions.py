@@ -13,7 +13,9 @@ from srtctl.benchmarks import BENCHMARKS, ClientContext
 from srtctl.benchmarks.accuracy import Accuracy, Question, pick
 from srtctl.benchmarks.longbenchv2 import shortened
 from srtctl.errors import Severity
+from tests.benchmarks import datasets
 
+LONG: dict[str, Any] = {"context": "c", "question": "q", "answer": 1, "choices": list("abcd")}
 TYPES = ("mmlu", "gpqa", "gsm8k", "longbenchv2")
 
 
@@ -50,6 +52,9 @@ def lines(path: Path, *records: dict[str, Any]) -> Path:
         ("B", "B"),
         ("(C)", "C"),
         ("Some thought.\nB.", "B"),
+        ("answer: b", "B"),
+        ("Answer: **c**", "C"),
+        ("Answer: a good one", None),
         ("Answer: E", None),
         ("", None),
         ("I can't answer a question like that.", None),
@@ -68,7 +73,7 @@ def test_letters_that_models_choose(text: str, letter: str | None) -> None:
         ("#### -5", "-5"),
         ("It costs $12.50 in all.", "12.5"),
         ("The answer is 18.", "18"),
-        ("#### 18\n\nProblem: another one about 99", "18"),
+        ("#### 18\n\nQuestion: another one about 99\nAnswer: #### 99", "18"),
         (r"Therefore \boxed{42} apples, of 50.", "42"),
         ("#### 10.00", "10"),
         ("#### 100", "100"),
@@ -92,6 +97,40 @@ def test_mmlu_in_each_form_is_the_same_question(tmp_path: Path) -> None:
     (question,) = forms[0]
     assert (question.name, question.expected, question.category) == ("algebra/1", "A", "algebra")
     assert "(D) neither" in question.prompt
+
+
+def test_data_sets_as_they_are_published(tmp_path: Path) -> None:
+    """`tests/engine/test_question_readers.py` shows that SGLang's own readers find the same in these files."""
+    (tmp_path / "archive").mkdir()
+    mmlu = of("mmlu").questions(datasets.mmlu_csv(tmp_path / "mmlu.csv"), {})
+    assert [(q.category, q.expected) for q in mmlu] == [
+        ("philosophy", "A"),
+        ("elementary_mathematics", "B"),
+        ("abstract_algebra", "C"),
+    ]
+    assert "(D) N/A\n" in mmlu[0].prompt
+    mmlu = of("mmlu").questions(datasets.mmlu_archive(tmp_path / "archive").parent, {})
+    assert [(q.category, q.expected) for q in mmlu] == [("abstract_algebra", "C"), ("virology", "D"), ("virology", "B")]
+    assert [q.expected for q in of("mmlu").questions(datasets.mmlu_hub(tmp_path / "hub.jsonl"), {})] == ["C", "D"]
+    gpqa = of("gpqa").questions(datasets.gpqa_csv(tmp_path / "gpqa_diamond.csv"), {"seed": 1})
+    assert [q.category for q in gpqa] == ["Physics", "Physics"]
+    assert f"({gpqa[1].expected}) the third\n" in gpqa[1].prompt
+    sums = of("gsm8k").questions(datasets.gsm8k_lines(tmp_path / "test.jsonl"), {"num_shots": 2})
+    assert [q.expected for q in sums] == ["1234", "8", "9", "42", "18"]
+    for path in (datasets.longbench_json(tmp_path / "data.json"), datasets.longbench_hub(tmp_path / "long.jsonl")):
+        assert {q.expected for q in of("longbenchv2").questions(path, {})} <= {"A", "C", "D"}
+
+
+def test_texts_that_are_too_long_may_be_left_out(tmp_path: Path) -> None:
+    long = {**LONG, "context": "c" * 900}
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"data": [LONG, long]}, indent=1))
+    skip = {"max_context_length": 200, "chars_per_token": 2.0, "too_long": "skip"}
+    assert [q.name for q in of("longbenchv2").questions(path, skip)] == ["1"]
+    assert len(of("longbenchv2").questions(path, {**skip, "too_long": "cut"})) == 2
+    path.write_text(json.dumps([long]))
+    with pytest.raises(ValueError, match="no question of at most 400 characters"):
+        of("longbenchv2").questions(path, skip)
 
 
 def test_categories(tmp_path: Path) -> None:
@@ -118,18 +157,18 @@ def gsm(number: int) -> dict[str, str]:
     return {"question": f"How many is {number}?", "answer": f"It is that.\n#### {number}"}
 
 
-def test_gsm8k_takes_its_examples_from_the_end_or_from_the_training_file(tmp_path: Path) -> None:
+def test_gsm8k_takes_its_examples_from_the_beginning_or_from_the_training_file(tmp_path: Path) -> None:
     path = lines(tmp_path / "test.jsonl", *map(gsm, range(10)))
     questions = of("gsm8k").questions(path, {"num_shots": 3})
-    assert [q.expected for q in questions] == [str(i) for i in range(7)]
-    assert all(q.prompt.count("####") == 4 for q in questions)  # the instruction, and each example
-    assert "How many is 9?" in questions[0].prompt
+    assert [q.expected for q in questions] == [str(i) for i in range(3, 10)]
+    before = "".join(f"Question: How many is {i}?\nAnswer: It is that.\n#### {i}\n\n" for i in range(3))
+    assert questions[0].prompt == f"{before}Question: How many is 3?\nAnswer:"
     lines(tmp_path / "train.jsonl", gsm(77), gsm(78))
     questions = of("gsm8k").questions(tmp_path, {"num_shots": 1})
     assert len(questions) == 10
     assert "How many is 77?" in questions[0].prompt
     assert "How many is 78?" not in questions[0].prompt
-    assert "is 0?\nSolution:" in of("gsm8k").questions(path, {"num_shots": 0})[0].prompt
+    assert of("gsm8k").questions(path, {"num_shots": 0})[0].prompt == "Question: How many is 0?\nAnswer:"
 
 
 def test_long_contexts_lose_their_middle(tmp_path: Path) -> None:
@@ -155,11 +194,16 @@ def test_long_contexts_lose_their_middle(tmp_path: Path) -> None:
         ("gsm8k", "d.jsonl", '{"question": "q"}', "record 1 has no answer"),
         ("gsm8k", "d.jsonl", '{"question": "q", "answer": "7"}', "without #### and a number"),
         ("gsm8k", "d.jsonl", json.dumps(gsm(1)), "no more than the 5 examples"),
-        ("mmlu", "d.csv", "Question,A\nq,a\n", "record 1 has no B, C, D, Answer"),
+        ("mmlu", "d.csv", "Question,A\nq,a\n", "record 1 has no Answer"),
+        ("mmlu", "d.csv", "Question,A,Answer\nq,a,A\n", "record 1 has no B, C, D"),
         ("mmlu", "d.csv", "Question,A,B,C,D,Answer\nq,a,b,c,d,F\n", "an answer among them"),
         ("mmlu", "d.csv", "Question,A,B,C,D,Answer\nq,a,b\n", "fewer fields"),
-        ("gpqa", "d.csv", "Question\nq\n", "record 1 has no Correct Answer, Incorrect Answer 1"),
-        ("longbenchv2", "data.json", '[{"context": "c"}]', "record 1 has no question, answer, choice_A"),
+        ("gpqa", "d.csv", "Question\nq\n", "record 1 has no Correct Answer"),
+        ("gpqa", "d.csv", "Question,Correct Answer\nq,a\n", "record 1 has no Incorrect Answer 1"),
+        ("longbenchv2", "data.json", '[{"context": "c"}]', "record 1 has no question, answer"),
+        ("longbenchv2", "d.jsonl", '{"context": "c", "question": "q", "answer": "A"}', "record 1 has no choice_A"),
+        ("longbenchv2", "d.jsonl", json.dumps({**LONG, "answer": 4}), "an answer among them"),
+        ("longbenchv2", "d.jsonl", json.dumps({**LONG, "choices": ["a"]}), "needs 4 choices"),
         ("mmlu", "d.parquet", "PAR1", "is a Parquet file"),
     ],
 )

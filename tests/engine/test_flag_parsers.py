@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ from srtctl.validate.flagvalues import wrong_value
 from tests.groups.modes import config_of, plan_of, published
 from tests.plan.jobs import disagg
 
+from .packages import unpacked
 from .stack import ENVIRONMENT
 
-PACKAGES = ENVIRONMENT.parent / "sglang-packages"
 RELEASES = ["0.5.5.post2", "0.5.8.post1", "0.5.14", "0.5.23"]
-PLATFORM = ["--platform", "any", "--platform", "manylinux_2_34_x86_64", "--python-version", "3.12"]
 # Values of which each flag takes some; JSON, because a job's values come from YAML.
 VALUES: list[Any] = [
     1,
@@ -53,16 +50,7 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def package(version: str) -> Path:
     """A folder with the sources of a release, downloaded once."""
-    folder = PACKAGES / version
-    if not (folder / "complete").exists():
-        argv = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", *PLATFORM]
-        subprocess.run([*argv, "-d", str(folder), f"sglang=={version}"], check=True, timeout=600)
-        (wheel,) = folder.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder, [name for name in archive.namelist() if name.endswith(".py")])
-        wheel.unlink()
-        (folder / "complete").touch()
-    return folder
+    return unpacked("sglang", version)
 
 
 def ask(package: Path, lines: list[list[str]]) -> dict[str, Any]:
