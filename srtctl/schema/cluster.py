@@ -63,7 +63,9 @@ class ClusterConfig:
     model_paths: Dict[str, str] = key({}, "Alias -> path, or hf:org/name, for `model.path`.")
     containers: Dict[str, str] = key({}, "Alias -> image (.sqsh path or registry URI).")
     architecture: Optional[str] = key(
-        None, "Architecture of the nodes, such as aarch64; unset: this machine's. Chooses the programs for them."
+        None,
+        "Architecture of the nodes, such as aarch64, which chooses programs for them; unset: what their GPUs tell "
+        "(gb200 is beside aarch64), else this machine's.",
     )
     python: Optional[str] = key(
         None, "Python >= 3.10 of the compute nodes that runs the orchestrator; unset: this one."

@@ -98,7 +98,9 @@ def test_the_command_of_a_mode_is_whole() -> None:
             tried.add(others)
             (point,) = compose.points(words)
             found = check(job_of(dict(point.config)), facts=SiteFacts(), sources=Sources())
-            assert {p.rule for p in found if p.severity is not Severity.NOTE} <= ABOUT_THE_PAIR | {"hub-cache"}, mode
+            rules = {p.rule for p in found if p.severity is not Severity.NOTE}
+            assert rules <= ABOUT_THE_PAIR | {"hub-cache"}, mode
+            assert "queueing" not in rules or "benchmark.concurrencies" not in said, mode
 
 
 def test_no_mode_waits_for_days() -> None:
