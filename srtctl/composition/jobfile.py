@@ -72,7 +72,7 @@ _EMPTY: tuple[object, ...] = (None, False, "", [], {})
 
 _JOB = {
     **_kept("name srun_options sbatch_directives"),
-    **_kept("environment", "{node} and {node_id} are filled in"),
+    **_kept("environment", "{node} is the node's name, {node_id} its number in the plan"),
     **_kept("setup_script", "looked for beside the recipe, then in configs/ and configs/patches/ there and above"),
     **_changed(
         "container_mounts extra_mount",
@@ -101,7 +101,7 @@ _RESOURCES = {
 _BACKEND = {
     **_kept("backend.type", "sglang, mocker; trtllm and vllm are refused"),
     **_kept("backend.prefill_environment backend.decode_environment backend.aggregated_environment",
-            "{node} and {node_id} are filled in"),
+            "{node} is the node's name, {node_id} its number in the plan"),
     **_kept("backend.sglang_config.prefill backend.sglang_config.decode backend.sglang_config.aggregated",
             "what placement decides (host, port, ranks, addresses) is srtctl's, said once"),
     **_kept("backend.kv_events_config"),

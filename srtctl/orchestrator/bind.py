@@ -23,6 +23,7 @@ class Node:
     """The machine behind a slot.
 
     Attributes:
+        host: Its name, as Slurm knows it.
         address: Where others reach it.
         iface: Name of the interface that has this address.
         scratch: Private directory on its local disk; exists.
@@ -146,6 +147,7 @@ class Bound:
         table = {"allocation": str(self.allocation), "attempt": str(self.attempt), "python": sys.executable}
         for slot, node in self.nodes.items():
             table[f"host:slot{slot}"] = node.address
+            table[f"node:slot{slot}"] = node.host
             table[f"iface:slot{slot}"] = node.iface
             table[f"scratch:slot{slot}"] = str(node.scratch)
         table.update({f"port:{name}": str(number) for name, number in self.ports.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from srtctl.errors import Problem, Severity
-from srtctl.plan.ports import address, host_token, interface_token
+from srtctl.plan.ports import address, host_token, interface_token, node_token
 from srtctl.schema import JobConfig
 
 # Placement decides these; a value from outside would break the run or lead it elsewhere.
@@ -74,8 +74,8 @@ def of_role(job: JobConfig, role: str, slot: int) -> dict[str, str]:
 
 
 def filled(values: Mapping[str, str], slot: int) -> dict[str, str]:
-    """The user's variables on one node: `{node}` is its name, `{node_id}` its number in the job."""
-    names = {"{node}": host_token(slot), "{node_id}": str(slot)}
+    """The user's variables on one node: `{node}` is its name, `{node_id}` its number in the plan."""
+    names = {"{node}": node_token(slot), "{node_id}": str(slot)}
     found = {}
     for name, value in values.items():
         text = str(value)

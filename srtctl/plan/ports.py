@@ -55,6 +55,10 @@ def host_token(slot: int) -> str:
     return f"@host:slot{slot}@"
 
 
+def node_token(slot: int) -> str:
+    return f"@node:slot{slot}@"
+
+
 def interface_token(slot: int) -> str:
     return f"@iface:slot{slot}@"
 

@@ -1,6 +1,7 @@
 """Texts in a plan hold tokens where only the allocation knows the answer:
 
     @host:slot1@            address of the node in slot 1
+    @node:slot1@            name of that node, as Slurm (or this machine) calls it
     @port:decode0/http@     the port called `decode0/http` (see `PortRequest`)
     @iface:slot1@           name of the network interface that has that address
     @scratch:slot1@         a private directory on that node's local disk, removed at the end
@@ -19,7 +20,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 TOKEN = re.compile(
-    r"@(?:(?P<kind>host|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|attempt|point|python))@"
+    r"@(?:(?P<kind>host|node|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|attempt|point|python))@"
 )
 
 

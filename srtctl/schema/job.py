@@ -36,7 +36,9 @@ class JobConfig:
     cluster: ClusterConfig = key(ClusterConfig, "The site.")
     slurm: SlurmConfig = key(SlurmConfig, "Queue settings.", transient=True)
     launcher: LauncherConfig = key(LauncherConfig, "Submission settings.", transient=True)
-    environment: Dict[str, str] = key({}, "Variables of every worker and frontend; `{node}` is the node's name.")
+    environment: Dict[str, str] = key(
+        {}, "Variables of every worker and frontend; `{node}` is the node's name, `{node_id}` its number in the plan."
+    )
     pass_environment: List[str] = key(
         [], "Names of variables whose values come from your shell and are written nowhere."
     )

@@ -73,7 +73,7 @@ class BackendConfig:
         allowed=("strict", "translate"),
     )
     prefill_environment: Dict[str, str] = key(
-        {}, "Variables of prefill workers; `{node}` is the node's address, `{node_id}` its number in the plan."
+        {}, "Variables of prefill workers; `{node}` is the node's name, `{node_id}` its number in the plan."
     )
     decode_environment: Dict[str, str] = key({}, "Variables of decode workers.")
     aggregated_environment: Dict[str, str] = key({}, "Variables of aggregated workers.")

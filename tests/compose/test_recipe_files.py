@@ -206,7 +206,7 @@ def test_variables_of_workers_and_frontends() -> None:
     assert decode["SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"] == "768"
     assert prefill["DYN_REQUEST_PLANE"] == "nats"
     lowlat = process(one("gb200-fp4-lowlat").plan, "decode2").env
-    assert (lowlat["HOSTNAME_OF_NODE"], lowlat["WHERE"]) == ("@host:slot3@-3", "3/{job}")
+    assert (lowlat["HOSTNAME_OF_NODE"], lowlat["WHERE"]) == ("@node:slot3@-3", "3/{job}")
     assert process(one("gb200-fp4-lowlat").plan, "frontend1").env["WHERE"] == "2/{job}"
     v4 = process(one("deepseek-v4-4p1d").plan, "frontend0")
     assert v4.env["DYN_LOG"] == "warn"

@@ -98,6 +98,7 @@ def test_tokens(tmp_path: Path) -> None:
     assert scratch.is_dir()
     assert scratch != Path(one.text("@scratch:slot0@"))
     assert one.text("@allocation@") == str(tmp_path)
+    assert one.text("@node:slot1@") == socket.gethostname()
     with pytest.raises(ValueError, match="@port:nobody/http@"):
         one.text("@port:nobody/http@")
 

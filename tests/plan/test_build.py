@@ -197,7 +197,7 @@ def test_whose_variables_win() -> None:
     made.environment = {"C": "job", "ETCD_ENDPOINTS": "elsewhere"}
     env = plan_of(made).process("prefill0").env
     assert (env["A"], env["B"], env["C"], env["DYN_LOG"]) == ("site", "role", "job", "debug")
-    assert env["WHERE"] == "@host:slot0@:0"
+    assert env["WHERE"] == "@node:slot0@:0"
     assert env["DYN_SYSTEM_PORT"] == "@port:prefill0/system@"
     assert env["ETCD_ENDPOINTS"].startswith("http://@host")
     assert "WHERE" not in plan_of(made).process("decode0").env

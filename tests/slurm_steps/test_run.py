@@ -19,7 +19,7 @@ def test_steps_on_their_nodes(slurm: Cluster, submit: Submit) -> None:
     """Several on a node, each with its own GPUs, variables, directory and log; stopped in order; nothing left."""
     plan = nodes_plan(
         witness("decode0", 1, env={"CUDA_VISIBLE_DEVICES": "2,3", "PLAIN": "a b'c\"$(id)"}),
-        witness("decode1", 1),
+        witness("decode1", 1, env={"PLAIN": "@node:slot1@ has @host:slot1@"}),
         ports=(PortRequest("frontend0/http", 0, 0), PortRequest("decode0/http", 1, 8123)),
     )
     job = submit(slurm, plan, [quick(slot=1)])
@@ -35,6 +35,7 @@ def test_steps_on_their_nodes(slurm: Cluster, submit: Submit) -> None:
     assert "ended in order" in text
     assert re.search(r"TMPDIR=/tmp/srtctl-\d+-\w+/tmp\n", text)
     assert "CUDA_VISIBLE_DEVICES=0,1,2,3\n" in job.attempt.log("decode1").read_text()
+    assert "PLAIN=n2 has 10.99.0.12\n" in job.attempt.log("decode1").read_text()
     nodes = json.loads(job.attempt.environment.read_text())["nodes"]
     assert [nodes[f"slot{n}"]["host"] for n in range(2)] == ["n1", "n2"]
     assert [nodes[f"slot{n}"]["address"] for n in range(2)] == ["10.99.0.11", "10.99.0.12"]
