@@ -76,13 +76,8 @@ class Importer:
         """
         document = yamlfile.read(path)
         yamlfile.require_mapping(document)
-        found = [Variant("", document.data, document.lines)]
-        if variants.is_multiple(document.data):
-            found = variants.expand(document, selector)
-        elif selector:
-            raise SrtctlError(Problem("selector", f"{path.name} has no variants", value=selector))
         problems: list[Problem] = []
-        for variant in found:
+        for variant in variants.select(document, selector):
             try:
                 self._add(document, variant)
             except SrtctlError as error:

@@ -15,7 +15,8 @@ from srtctl.composition.ownership import named_groups
 from srtctl.composition.session import NODES_GROUP, words_of
 from srtctl.composition.sources import SourceTable
 from srtctl.composition.srtslurm import OPTION
-from srtctl.errors import Problem, SrtctlError, merge_points
+from srtctl.composition.translate import options
+from srtctl.errors import UNSET, Problem, SrtctlError, merge_points
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -57,7 +58,7 @@ def compose(
             except SrtctlError as found:
                 lost += [replace(problem, points=(index,)) for problem in found.problems]
     if not points and not lost:
-        raise SrtctlError([_empty(axis) for axis in axes if not axis.texts])
+        raise SrtctlError([_empty(axis, arguments, session) for axis in axes if not axis.texts])
     if lost:
         total = len(points) + len({index for problem in lost for index in problem.points})
         raise SrtctlError(merge_points([*lost, *_of_others(points)], total))
@@ -76,13 +77,16 @@ def _of_others(points: Sequence[ComposedPoint]) -> list[Problem]:
     return []
 
 
-def _empty(axis: Axis) -> Problem:
+def _empty(axis: Axis, arguments: Sequence[str], session: Session) -> Problem:
+    written = [text.partition("=")[2] for text in arguments if text.partition("=")[0] == axis.key]
     return Problem(
         "empty-sweep",
         "the sweep has no values",
-        key=axis.key,
-        hint="a glob names options of the group; a range ends before its stop",
-        source="command line",
+        axis.key,
+        written[-1] if written else UNSET,
+        ", ".join(options(axis.key, session)) if axis.group else "",
+        "a glob must match options of the group" if axis.group else "a range ends before its stop",
+        "command line",
     )
 
 

@@ -90,20 +90,7 @@ def _of_document(document: Document, selector: str, overrides: Sequence[str]) ->
 
     yamlfile.require_mapping(document)
     register()
-    named = named_groups(overrides)
-    if variants.is_multiple(document.data):
-        return _assemble(document, variants.expand(document, selector), named)
-    if selector:
-        raise SrtctlError(
-            Problem(
-                "selector",
-                f"{document.path.name} has no variants",
-                value=selector,
-                allowed="a file with base and override_NAME keys",
-                source="command line",
-            )
-        )
-    return _assemble(document, [Variant("", document.data, document.lines)], named)
+    return _assemble(document, variants.select(document, selector), named_groups(overrides))
 
 
 @dataclass

@@ -37,14 +37,34 @@ def is_multiple(data: Mapping[str, Any]) -> bool:
     return "base" in data or any(key.startswith(_PREFIXES) for key in data)
 
 
-def expand(document: Document, selector: str) -> list[Variant]:
+def select(document: Document, selector: str) -> list[Variant]:
     """The selected jobs of a file, in order: overrides sorted by name, then zips, each zip's rows in order.
 
-    Without a selector all of them, `base` left out. A glob matches the keys; it never matches `base`.
+    A file of one job has that one. Without a selector all variants are selected, `base` left out. A glob matches the
+    keys; it never matches `base`.
 
     Raises:
         SrtctlError: The file is not made as such files are, or the selector selects nothing.
     """
+    if is_multiple(document.data):
+        return _expand(document, selector)
+    if not selector:
+        return [Variant("", document.data, document.lines)]
+    message = f"{document.path.name} has no variants: it holds one job"
+    raise SrtctlError(
+        Problem(
+            "selector",
+            message,
+            "-f",
+            f"{document.path}:{selector}",
+            "a file with base and override_NAME keys",
+            f"leave `:{selector}` out",
+            "command line",
+        )
+    )
+
+
+def _expand(document: Document, selector: str) -> list[Variant]:
     data = document.data
     _check_shape(document)
     keys = sorted(k for k in data if k.startswith("override_")) + sorted(k for k in data if k.startswith("zip_"))
@@ -137,7 +157,7 @@ def _check_shape(document: Document) -> None:
 
 def _of_key(document: Document, key: str) -> list[Variant]:
     changes = document.data[key]
-    suffix = key.removeprefix("zip_").removeprefix("override_")
+    suffix = _suffix(key)
     if key.startswith("override_"):
         return [_variant(document, key, key, changes, suffix)]
     rows = zip_rows(changes, key, document.source(key))
@@ -168,56 +188,47 @@ def _below(lines: Mapping[str, int], key: str) -> dict[str, int]:
 
 def _one_row(document: Document, key: str, number: int, keys: list[str]) -> Variant:
     if key not in keys:
-        raise SrtctlError(_not_found(document, key, keys))
+        raise SrtctlError(_not_found(document, f"{key}[{number}]", keys))
     rows = _of_key(document, key)
     if not 0 <= number < len(rows):
-        raise SrtctlError(
-            Problem(
-                "selector",
-                f"row {number} is out of range: {key} has {len(rows)} rows",
-                value=f"{key}[{number}]",
-                allowed=f"{key}[0] to {key}[{len(rows) - 1}]",
-                source="command line",
-            )
-        )
+        message = f"{key} of {document.path.name} has no row {number}"
+        allowed = f"{key}[0] to {key}[{len(rows) - 1}]"
+        selector = f"{key}[{number}]"
+        raise SrtctlError(Problem("selector", message, "-f", selector, allowed, source="command line"))
     return rows[number]
 
 
 def _matching(document: Document, selector: str, keys: list[str]) -> list[str]:
-    if any(mark in selector for mark in "*?["):
-        chosen = [key for key in keys if fnmatch.fnmatchcase(key, selector)]
-        if chosen:
-            return chosen
-        raise SrtctlError(
-            Problem("selector", "No variants match", value=selector, allowed=", ".join(keys), source="command line")
-        )
-    if selector in keys:
-        return [selector]
-    if selector.startswith(_PREFIXES):
+    chosen = [key for key in keys if fnmatch.fnmatchcase(key, selector)] or [key for key in keys if key == selector]
+    if not chosen:
         raise SrtctlError(_not_found(document, selector, keys))
-    raise SrtctlError(
-        Problem(
-            "selector",
-            "Invalid selector",
-            value=selector,
-            allowed="base, override_NAME, zip_override_NAME, zip_override_NAME[N], or a glob such as *_small",
-            hint=_suggestion(selector, keys),
-            source="command line",
-        )
-    )
+    return chosen
 
 
-def _not_found(document: Document, key: str, keys: list[str]) -> Problem:
+def _not_found(document: Document, selector: str, keys: list[str]) -> Problem:
+    """No variant of the file is selected: which there are, and which one may have been meant."""
+    rows = ", zip_override_NAME[N] for one row" if any(key.startswith("zip_") for key in keys) else ""
+    is_glob = "*" in selector or "?" in selector
     return Problem(
         "selector",
-        f"{key} is not found in {document.path.name}",
-        value=key,
-        allowed=", ".join(["base", *keys]),
-        hint=_suggestion(key, keys),
-        source="command line",
+        f"no variant of {document.path.name} matches" if is_glob else f"{document.path.name} has no such variant",
+        "-f",
+        selector,
+        f"{', '.join(['base', *keys])}{rows}, or a glob such as override_*",
+        _suggestion(selector, keys),
+        "command line",
     )
 
 
-def _suggestion(word: str, keys: list[str]) -> str:
-    close = difflib.get_close_matches(word, [*keys, "base"], n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else ""
+def _suggestion(selector: str, keys: list[str]) -> str:
+    """The nearest variant, be it named with its prefix or without."""
+    word, index = selector.partition("[")[:2]
+    if index and word in keys:
+        return f"only zip_override_NAME has rows: {word}" if not word.startswith("zip_") else f"a number: {word}[0]"
+    names = {**{key: key for key in ["base", *keys]}, **{_suffix(key): key for key in keys}}
+    close = difflib.get_close_matches(word.strip("*?"), names, n=1, cutoff=0.6)
+    return f"did you mean {names[close[0]]}?" if close else ""
+
+
+def _suffix(key: str) -> str:
+    return key.removeprefix("zip_").removeprefix("override_")

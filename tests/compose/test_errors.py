@@ -45,6 +45,7 @@ def refused(line: str, path: Path | None = None) -> list[Problem]:
         ("'mode=glob(*)'", "ambiguous-value", "mode", "add -m"),
         ("'benchmark.isl=interval(1,3)' -m", "sweep-kind", "benchmark.isl", ""),
         ("'model=glob(zz*)' -m", "empty-sweep", "model", "glob"),
+        ("'benchmark.isl=range(5,5)' -m", "empty-sweep", "benchmark.isl", "range"),
         ("backend.type=sglang", "type-of-group", "backend.type", "backend=sglang"),
         ("benchmark.type=manual,sa-bench -m", "type-of-group", "benchmark.type", "benchmark=manual"),
         ("hydra/launcher=nope", "unknown-option", "hydra/launcher", ""),
@@ -57,6 +58,12 @@ def test_command_lines(line: str, rule: str, key: str, hint: str) -> None:
     assert (problem.rule, problem.key) == (rule, key)
     assert hint in problem.hint
     assert "command line" in problem.source or rule in ("type-of-group", "interpolation")
+
+
+def test_a_glob_that_matches_nothing_lists_what_there_is() -> None:
+    found = refused("'model=glob(zz*)' -m")[0]
+    assert found.value == "glob(zz*)"
+    assert "tiny" in found.allowed.split(", ")
 
 
 def test_an_unknown_option_lists_only_real_ones() -> None:

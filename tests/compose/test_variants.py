@@ -111,21 +111,43 @@ def test_globs(points_of: Callable[..., list[ComposedPoint]], selector: str, exp
     assert names(points_of(MANY, selector=selector)) == [f"base-job_{name}" for name in expected]
 
 
+THERE_ARE = "base, override_small, zip_override_tp, zip_override_NAME[N] for one row, or a glob such as override_*"
+
+
 @pytest.mark.parametrize(
-    ("selector", "words"),
+    ("selector", "message", "allowed", "hint"),
     [
-        ("zip_override_tp[5]", "out of range"),
-        ("zip_override_tp[-1]", "out of range"),
-        ("override_nope", "not found"),
-        ("zip_override_nope[0]", "not found"),
-        ("*nonexistent*", "No variants match"),
-        ("foobar", "Invalid selector"),
+        ("zip_override_tp[5]", "zip_override_tp of recipe.yaml has no row 5",
+         "zip_override_tp[0] to zip_override_tp[1]", ""),
+        ("zip_override_tp[-1]", "zip_override_tp of recipe.yaml has no row -1",
+         "zip_override_tp[0] to zip_override_tp[1]", ""),
+        ("override_smal", "recipe.yaml has no such variant", THERE_ARE, "did you mean override_small?"),
+        ("smal", "recipe.yaml has no such variant", THERE_ARE, "did you mean override_small?"),
+        ("tp", "recipe.yaml has no such variant", THERE_ARE, "did you mean zip_override_tp?"),
+        ("*smol*", "no variant of recipe.yaml matches", THERE_ARE, "did you mean override_small?"),
+        ("zip_override_nope[0]", "recipe.yaml has no such variant", THERE_ARE, "did you mean zip_override_tp?"),
+        ("override_small[0]", "recipe.yaml has no such variant", THERE_ARE,
+         "only zip_override_NAME has rows: override_small"),
+        ("foobar", "recipe.yaml has no such variant", THERE_ARE, ""),
     ],
-)
-def test_selectors_that_select_nothing(write: Callable[..., Path], selector: str, words: str) -> None:
-    with pytest.raises(SrtctlError, match=words) as caught:
+)  # fmt: skip
+def test_selectors_that_select_nothing(
+    write: Callable[..., Path], selector: str, message: str, allowed: str, hint: str
+) -> None:
+    """The file is named, and what it has; what was probably meant, with its prefix or without."""
+    with pytest.raises(SrtctlError) as caught:
         recipe.load(write(FILE), selector)
-    assert caught.value.problems[0].rule == "selector"
+    (found,) = caught.value.problems
+    assert (found.rule, found.key, found.value) == ("selector", "-f", selector)
+    assert (found.message, found.allowed, found.hint) == (message, allowed, hint)
+
+
+def test_a_selector_for_one_job(write: Callable[..., Path]) -> None:
+    path = write("name: x\n")
+    with pytest.raises(SrtctlError) as caught:
+        recipe.load(path, "small")
+    (found,) = caught.value.problems
+    assert (found.message, found.hint) == ("recipe.yaml has no variants: it holds one job", "leave `:small` out")
 
 
 def test_base_alone_is_the_job(points_of: Callable[..., list[ComposedPoint]]) -> None:
