@@ -191,12 +191,23 @@ def problem_record(problem: Problem) -> dict[str, Any]:
 
 
 def common_name(points: Sequence[PreparedPoint]) -> str:
-    """The points' name; where variants have names of their own, what these begin with; a directory's recipes: its."""
+    """The points' name; where they have names of their own, the words that these begin with; a directory's: its."""
     names = [point.job.name for point in points]
     recipe = current.get().recipe
     if current.get().recipe_files and recipe is not None and re.fullmatch(r"[\w.-]+", recipe.absolute().name):
         return recipe.absolute().name
-    return _common_start(names).rstrip("-_.") or names[0]
+    beginning = _common_words(names)
+    if not beginning and recipe is not None and re.fullmatch(r"\w[\w.-]*", recipe.stem):
+        return recipe.stem
+    return beginning or _common_start(names).rstrip("-_.") or names[0]
+
+
+def _common_words(texts: Sequence[str]) -> str:
+    """What all texts begin with, cut where a word ends in each of them: `sweep` of `sweep-0.8` and `sweep-0.85`."""
+    start = _common_start(texts)
+    if any(text[len(start) :][:1] not in ("", "-", "_") for text in texts):
+        start = re.sub(r"[^-_]*$", "", start)
+    return start.rstrip("-_.")
 
 
 def _common_start(texts: Sequence[str]) -> str:
