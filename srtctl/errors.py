@@ -150,6 +150,11 @@ def format_ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 point`, `3 points`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def shorten(text: str, limit: int = 160) -> str:
     """`text` on one line, cut in the middle when it is longer than `limit` characters."""
     text = text.replace("\n", "\\n")

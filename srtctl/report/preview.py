@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from srtctl.errors import format_problems, format_ranges
-from srtctl.plan.model import Plan, PointSteps, Process, Rank
+from srtctl.errors import counted, format_problems, format_ranges
+from srtctl.plan.model import Plan, Process
 from srtctl.prepare import PreparedPoint
+from srtctl.report.processes import block, folded, grouped, measurements, port_rows, single, variables
 from srtctl.rundir import SweepDir
 from srtctl.sweep import Allocation, Sweep, problem_record
+from srtctl.validate.fieldplan import plan_of
 from srtctl.yamltext import dump_sections
+
+_SHOWN_DEPLOYMENTS = 3
 
 MARKS = {"prefill": "P", "decode": "D", "aggregated": "A"}
 
@@ -27,7 +32,8 @@ def show(sweep: Sweep, directory: SweepDir) -> None:
     if sweep.invocation.as_json:
         print(json.dumps(as_json(sweep, directory), indent=2))
         return
-    print("\n".join(lines(sweep, directory)))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print("\n".join(lines(sweep, directory, width)))
 
 
 def as_json(sweep: Sweep, directory: SweepDir) -> dict[str, Any]:
@@ -54,23 +60,32 @@ def as_json(sweep: Sweep, directory: SweepDir) -> dict[str, Any]:
     }
 
 
-def lines(sweep: Sweep, directory: SweepDir) -> Iterator[str]:
-    """The preview's lines. A single job is shown whole; of a sweep each deployment once, and its points as a table."""
-    single = len(sweep.points) == 1
-    yield f"{sweep.name}: {len(sweep.points)} point(s) on {len(sweep.allocations)} deployment(s)"
-    if sweep.problems:
-        yield format_problems(sweep.problems)
-    if single or sweep.invocation.show_sources or sweep.invocation.verbose:
+def lines(sweep: Sweep, directory: SweepDir, width: int | None = None) -> Iterator[str]:
+    """The preview's lines. A single job is shown whole; of a sweep each deployment once, and its points as a table.
+
+    Args:
+        sweep: What is shown.
+        directory: Where it was written.
+        width: Columns of the terminal, to break commands at; None leaves each on one line.
+    """
+    alone = len(sweep.points) == 1
+    shared = "" if alone else f" on {counted(len(sweep.allocations), 'deployment')}"
+    yield f"{sweep.name}: {counted(len(sweep.points), 'point')}{shared}"
+    if alone or sweep.invocation.show_sources or sweep.invocation.verbose:
         for point in sweep.points:
             yield from _job(point, sweep)
     else:
         yield from _points(sweep)
-    detailed = sweep.allocations if single or sweep.invocation.verbose else sweep.allocations[:3]
+    detailed = sweep.allocations if alone or sweep.invocation.verbose else sweep.allocations[:_SHOWN_DEPLOYMENTS]
     for allocation in detailed:
-        yield from _allocation(allocation, sweep)
-    if len(detailed) < len(sweep.allocations):
-        yield f"\n{len(sweep.allocations) - len(detailed)} more deployments, not shown: -v shows all of them"
-    yield f"\nwritten to {directory.path}"
+        yield from _allocation(allocation, sweep, width)
+    hidden = len(sweep.allocations) - len(detailed)
+    if hidden:
+        yield f"\n{counted(hidden, 'more deployment')}, not shown: -v shows all of them"
+    yield ""
+    if sweep.problems:  # last, where they are seen
+        yield f"{format_problems(sweep.problems)}\n"
+    yield f"written to {directory.path}"
     yield "nothing was started"
 
 
@@ -80,17 +95,26 @@ def _job(point: PreparedPoint, sweep: Sweep) -> Iterator[str]:
         yield f"# dropped from the recipe, because a group on the command line owns it: {dropped}"
     if sweep.invocation.show_sources:
         yield from _sourced(point)
+    elif sweep.invocation.verbose:
+        yield dump_sections(point.shown_config).rstrip()
     else:
-        shown = point.shown_config if sweep.invocation.verbose else _without_empty(point.shown_config)
-        yield dump_sections(shown).rstrip()
-        if not sweep.invocation.verbose:
-            yield "# keys without a value are not shown; -v shows them"
+        yield dump_sections(_without_defaults(point.shown_config, point.job)).rstrip()
+        yield "# keys at the schema's default are not shown; -v shows them"
 
 
-def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config without what is unset: null, empty maps and empty lists."""
-    kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in config.items()}
-    return {key: value for key, value in kept.items() if value not in (None, {}, [])}
+def _without_defaults(config: Mapping[str, Any], node: Any) -> dict[str, Any]:
+    """The config without what is as the schema has it, and without what is empty; types and names are always shown."""
+    cls: Any = type(node)
+    plans = plan_of(cls)
+    kept: dict[str, Any] = {}
+    for key, value in config.items():
+        inner = getattr(node, key)
+        if hasattr(inner, "__dataclass_fields__"):
+            below = _without_defaults(value, inner)
+            kept.update({key: below} if below else {})
+        elif value not in (None, {}, []) and (key in ("type", "name") or inner != plans[key].default()):
+            kept[key] = value
+    return kept
 
 
 def _sourced(point: PreparedPoint) -> Iterator[str]:
@@ -117,22 +141,54 @@ def _points(sweep: Sweep) -> Iterator[str]:
     yield from table(rows)
 
 
-def _allocation(allocation: Allocation, sweep: Sweep) -> Iterator[str]:
-    plan = allocation.plan
-    yield f"\n== deployment {allocation.index} ({plan.deployment_id}), points {format_ranges(allocation.points)}"
+def _allocation(allocation: Allocation, sweep: Sweep, width: int | None) -> Iterator[str]:
+    plan, verbose = allocation.plan, sweep.invocation.verbose
+    points = f", points {format_ranges(allocation.points)}" if len(sweep.points) > 1 else ""
+    yield f"\n== deployment {allocation.index} ({plan.deployment_id}){points}"
+    yield ""
+    yield from ("  " + line for line in table(_roles(plan)))
     yield ""
     yield from gpu_map(plan)
     yield "\norder of start"
-    yield from (f"  {number}. {', '.join(names)}" for number, names in enumerate(start_waves(plan.processes), 1))
-    yield f"  then: {_census(plan)}, one streamed completion through {plan.endpoint}"
-    yield "\nprocesses"
-    for process in plan.processes:
-        yield from _process(process, plan, sweep.invocation.verbose or len(sweep.points) == 1)
+    yield from (f"  {number}. {folded(names)}" for number, names in enumerate(start_waves(plan.processes), 1))
+    yield f"  then: {_census(plan)},"
+    yield f"        one streamed completion through {plan.endpoint}"
+    yield from _processes(plan, width, verbose=verbose, env=verbose or len(sweep.points) == 1)
     yield "\nports (preferred; fixed when the job starts)"
-    yield from ("  " + line for line in table(_port_rows(plan)))
-    for point in [p for p in sweep.points if p.index in allocation.points][: None if sweep.invocation.verbose else 1]:
-        yield from _steps(point.steps, point.index)
+    yield from ("  " + line for line in table(port_rows(plan.ports)))
+    for point in [p for p in sweep.points if p.index in allocation.points][: None if verbose else 1]:
+        yield f"\nmeasurements of point {point.index} ({point.steps.benchmark})"
+        yield from measurements(point.steps.steps, width)
     yield from _files(allocation)
+
+
+def _roles(plan: Plan) -> list[list[str]]:
+    """Workers, frontends and services: how many of each, with how many GPUs, where."""
+    rows = [["role", "count", "GPUs each", "nodes each", "on"]]
+    for role in dict.fromkeys(worker.role for worker in plan.workers):
+        workers = [worker for worker in plan.workers if worker.role == role]
+        gpus = sum(len(rank.gpus) for rank in workers[0].ranks)
+        slots = [rank.slot for worker in workers for rank in worker.ranks]
+        nodes = str(len({rank.slot for rank in workers[0].ranks}))
+        rows.append([role, str(len(workers)), str(gpus), nodes, f"node{format_ranges(slots)}"])
+    others = [process for process in plan.processes if not process.worker and process.kind == "service"]
+    for role in dict.fromkeys(process.role for process in others):
+        slots = [process.slot for process in others if process.role == role]
+        rows.append([role, str(len(slots)), "", "", f"node{format_ranges(slots)}"])
+    return rows
+
+
+def _processes(plan: Plan, width: int | None, *, verbose: bool, env: bool) -> Iterator[str]:
+    groups, shared = (single(plan), {}) if verbose else grouped(plan)
+    yield "\nprocesses"
+    if any(len(group.members) > 1 for group in groups):
+        yield "  # of those alike but for number, node and ports the first is shown; -v: all"
+    yield "  # @...@: addresses, ports and directories that are known when the job has started"
+    for group in groups:
+        yield from block(group, plan, width, env=env)
+    if env and shared:
+        yield "  in the environment of every worker and frontend (slotN: its own node)"
+        yield from variables(shared)
 
 
 def gpu_map(plan: Plan) -> Iterator[str]:
@@ -150,11 +206,12 @@ def gpu_map(plan: Plan) -> Iterator[str]:
     yield (f"  {'GPU':<{left}}  " + " ".join(f"{gpu:<{width}}" for gpu in range(most))).rstrip()
     for slot, name in zip(plan.slots, names, strict=True):
         cells = " ".join(f"{owner.get((slot.index, gpu), '.'):<{width}}" for gpu in range(slot.gpus))
-        others = [p.name for p in plan.processes if p.slot == slot.index and not p.worker]
+        others = [p.name for p in plan.processes if p.slot == slot.index and not p.worker and p.kind == "service"]
         cells += " " * (most * (width + 1) - 1 - len(cells))
         yield f"  {name:<{left}}  {cells}  {' '.join(others)}".rstrip()
     used = sorted({worker.role for worker in plan.workers})
-    yield f"  {', '.join(f'{MARKS[role]} = {role}' for role in used)}; {len(owner)} GPUs in use"
+    total = sum(slot.gpus for slot in plan.slots)
+    yield f"  {', '.join(f'{MARKS[role]} = {role}' for role in used)}; {len(owner)} of {total} GPUs in use"
 
 
 def start_waves(processes: Iterable[Process]) -> list[list[str]]:
@@ -169,52 +226,10 @@ def start_waves(processes: Iterable[Process]) -> list[list[str]]:
     return waves
 
 
-def _process(process: Process, plan: Plan, whole: bool) -> Iterator[str]:
-    gpus = f", GPUs {format_ranges(process.gpus)}" if process.gpus else ""
-    needs = f", after {', '.join(process.needs)}" if process.needs else ""
-    yield f"  {process.name} on node{process.slot}{gpus}{needs}"
-    if process.setup:
-        yield f"      first: {shlex.join(process.setup)}"
-    yield f"      $ {shlex.join(process.argv)}"
-    if process.probe is not None:
-        probe = process.probe
-        path = f"{probe.kind}://{probe.address}{probe.path if probe.kind == 'http' else ''}"
-        yield f"      ready: {path} within {process.ready_timeout_s:g} s"
-    if whole:
-        yield from (f"      {name}={shlex.quote(value)}" for name, value in sorted(process.env.items()))
-    if process.worker and (rank := _rank(process, plan)) is not None:
-        yield f"      rank {rank[0]} of {rank[1]}"
-
-
-def _rank(process: Process, plan: Plan) -> tuple[int, int] | None:
-    """Which rank of how many, for a worker over several nodes."""
-    for worker in plan.workers:
-        if worker.name == process.worker and len(worker.ranks) > 1:
-            return worker.ranks.index(Rank(process.slot, process.gpus)), len(worker.ranks)
-    return None
-
-
 def _census(plan: Plan) -> str:
     wanted = ", ".join(f"{count} {role}" for role, count in plan.census.expect.items())
-    return (
-        f"{wanted} registered at each of {len(plan.census.frontends)} frontend(s), model {plan.census.model!r} listed"
-    )
-
-
-def _port_rows(plan: Plan) -> list[list[str]]:
-    rows = [["port", "node", "preferred", "consecutive"]]
-    return rows + [[p.name, f"node{p.slot}", str(p.preferred), str(p.count)] for p in plan.ports]
-
-
-def _steps(steps: PointSteps, index: int) -> Iterator[str]:
-    yield f"\nmeasurements of point {index} ({steps.benchmark})"
-    for step in steps.steps:
-        yield f"  {step.name} on node{step.slot}" + (
-            ": holds the servers until it is told to stop" if step.hold else ""
-        )
-        if step.argv:
-            yield f"      $ {shlex.join(step.argv)}"
-        yield from (f"      {name}={shlex.quote(value)}" for name, value in sorted(step.env.items()))
+    at = counted(len(plan.census.frontends), "frontend")
+    return f"{wanted} registered at {at}, model {plan.census.model!r} listed"
 
 
 def _files(allocation: Allocation) -> Iterator[str]:

@@ -104,7 +104,7 @@ def test_sweeps_of_the_documentation(home: Path, kind: str, points: int) -> None
     (home / f"{kind}.yaml").write_text(recipe)
     done = dry_run(["dry-run", "-f", f"{kind}.yaml"], home)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"s: {points} point(s)")
+    assert done.stdout.startswith(f"s: {points} points on ")
 
 
 def test_reference_is_up_to_date() -> None:
