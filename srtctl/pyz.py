@@ -37,6 +37,9 @@ elif sys.argv[1:2] == ["--stage"]:
 elif sys.argv[1:2] == ["--fetch"]:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     from srtctl.orchestrator.fetching import main
+elif sys.argv[1:2] in (["--recorded"], ["--recorded-program"]):
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    from srtctl.orchestrator.recorded import main
 else:
     from srtctl.orchestrator.main import main
 

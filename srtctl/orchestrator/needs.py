@@ -23,6 +23,7 @@ def needs_of(plan: Plan, points: Iterable[PointSteps], slot: int, attempt: Path)
                 images.add(process.image or plan.container.image)
             else:
                 programs += _programs(f"{process.name}{how_to_get(process.role)}", process.argv, process.setup)
+                programs += _programs(process.name, *((program,) for program in process.programs))
     clients = [step for point in points for step in point.steps if step.slot == slot and step.argv]
     for step in clients:
         if contained and step.container:

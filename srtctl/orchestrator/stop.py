@@ -83,7 +83,7 @@ class Stopper:
         number = signal.Signals[f"SIG{one.process.stop_signal.removeprefix('SIG')}"]
         self._kill_at[one.name] = min(self._clock.now() + one.process.stop_wait_s, self._deadline)
         self._supervisor.report.event("process_stop", process=one.name, signal=number.name)
-        self._supervisor.starter.signal(one.name, number, whole=one.process.stop_all)
+        self._supervisor.starter.signal(one.name, number)
 
     def _wait(self, whom: list[Managed], until: float) -> None:
         while any(one.running for one in whom) and self._clock.now() < until and not self._supervisor.keeper_lost:

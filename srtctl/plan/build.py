@@ -187,7 +187,7 @@ def _budgets(draft: _Draft) -> Budgets:
         budgets = replace(budgets, stop_s=budgets.stop_s + ENGINE_STOP_S)
     if draft.model.tasks:
         budgets = replace(budgets, prepare_s=PREPARE_S)
-    return with_time_for_reports(draft.job, budgets)
+    return with_time_for_reports(draft.job, budgets, draft.topology.workers)
 
 
 def _add_services(draft: _Draft) -> None:

@@ -123,7 +123,6 @@ class Process:
         stop_wait_s: How long it gets before SIGKILL, within the shared deadline of the whole stop.
         stop_after: Names of processes that must have ended before it is told to stop: an engine's leader ends its other
             ranks, and one that is gone before breaks what the leader is about.
-        stop_all: The signal goes to all that it has started, too (under Slurm it always does): it is only a wrapper.
         must_live: Its end, unasked, ends the run.
         restart: `never`; reserved for fault-tolerance runs.
         outputs: Files a task must have made, relative to its working directory.
@@ -131,6 +130,7 @@ class Process:
         setup: Argv of a command that runs in the same place first; its failure is this process's failure.
         container: False for what always runs on the bare node.
         image: Another image than the servers'; empty for the same.
+        programs: Those that it starts itself, which must be there as its own must.
         version_argv: Prints the program's version (checked in the job's first seconds), empty for no check.
         version_want: Regular expression that the version text must match.
         version_needed: The same for people, such as `etcd 3.4 or newer`.
@@ -149,7 +149,6 @@ class Process:
     stop_signal: str = "TERM"
     stop_wait_s: float = 10.0
     stop_after: tuple[str, ...] = ()
-    stop_all: bool = False
     must_live: bool = True
     restart: str = "never"
     outputs: tuple[str, ...] = ()
@@ -157,6 +156,7 @@ class Process:
     setup: tuple[str, ...] = ()
     container: bool = True
     image: str = ""
+    programs: tuple[str, ...] = ()
     version_argv: tuple[str, ...] = ()
     version_want: str = ""
     version_needed: str = ""

@@ -9,6 +9,7 @@ from srtctl.plan.model import ROLES, Container, Process
 from srtctl.plan.ports import scratch_token
 from srtctl.plan.programs import Programs
 from srtctl.plan.surroundings import Budgets
+from srtctl.plan.tokens import ORCHESTRATOR
 from srtctl.schema import JobConfig
 
 INSIDE = "python3"  # the interpreter of an image, which brings its packages
@@ -130,8 +131,7 @@ def _installation(job: JobConfig, slot: int, programs: Programs) -> Process:
     wheel = job.dynamo.wheel or ""
     release = f"ai-dynamo=={job.dynamo.version}" if job.dynamo.version else "ai-dynamo"
     if job.cluster.container_runtime == "none":
-        pyz = "@allocation@/orchestrator.pyz"
-        argv = (_base(job, programs), "-I", pyz, "--install", _environment(slot), wheel or release)
+        argv = (_base(job, programs), "-I", ORCHESTRATOR, "--install", _environment(slot), wheel or release)
         return _task(f"dynamo{slot}", slot, argv)
     what = (_wheel_inside(wheel) if wheel.startswith("/") else wheel) or release
     # Images are made for one purpose; what a distribution says about its own packages doesn't count there.

@@ -3,12 +3,14 @@ workload's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from srtctl.plan.model import ROLES, Budgets, PortRequest, Process, Profiler, ProfilerTarget, Window, Worker
 from srtctl.plan.ports import address
 from srtctl.plan.programs import Programs
+from srtctl.plan.tokens import ORCHESTRATOR
 from srtctl.schema import JobConfig
 
 BY_STEPS = ("torch", "nsys")
@@ -26,18 +28,19 @@ _PREFIXES = {"system": ("/engine/control", "/engine"), "http": ("",)}
 def nsys_argv(job: JobConfig, program: str, process: str) -> tuple[str, ...]:
     """What stands before the command of a process that nsys records.
 
-    By steps there are several reports, one for each range, and the recorder stays. By the clock there is one, at whose
-    end nsys would send the worker SIGTERM if it weren't told not to.
+    By steps there are several reports, one for each range; by the clock there is one. nsys does not end the worker, but
+    waits for it: `orchestrator/recorded.py` says what it does not do, and stands around it for that reason.
     """
     profiling = job.profiling
     argv = [program, "profile", "--trace=cuda,nvtx", "--cuda-graph-trace=node", "--force-overwrite=true"]
+    argv += ["--kill=none", "--wait=primary"]
     # Dynamo's workers start their engine by fork and exec.
     argv += ["--trace-fork-before-exec=true"] if job.frontend.type == "dynamo" else []
     if profiling.type == "nsys":
         argv += ["--capture-range=cudaProfilerApi", "--capture-range-end=repeat"]
     else:
-        argv += [f"--delay={profiling.delay_secs or 0:g}", f"--duration={profiling.duration_secs or 0:g}"]
-        argv += ["--kill=none", "--wait=primary"]
+        argv += [f"--delay={profiling.delay_secs:g}"] if profiling.delay_secs else []
+        argv += [f"--duration={profiling.duration_secs or 0:g}"]
     return (*argv, *profiling.extra_nsys_args, f"--output={DIRECTORY}/{process}/{process}")
 
 
@@ -51,10 +54,16 @@ def with_profiler(job: JobConfig, process: Process, programs: Programs) -> Proce
         return replace(process, env={**own, **process.env})
     inside = job.cluster.container_runtime != "none"
     program = job.cluster.tools.nsys or ("nsys" if inside else programs.path("nsys"))
-    wrapper = nsys_argv(job, program, process.name)
-    wait_s = process.stop_wait_s + REPORT_WAIT_S
-    # By SIGTERM nsys ends in order whatever its program does; by others it dies without a report.
-    return replace(process, argv=(*wrapper, *process.argv), stop_wait_s=wait_s, stop_all=True, stop_signal="TERM")
+    # Ranks that don't lead end as their leader does, before they are told to.
+    order = json.dumps({"stop": process.stop_signal, "patient": bool(process.stop_after)})
+    around = (process.argv[0], "-I", "-S", ORCHESTRATOR, "--recorded", order)
+    return replace(
+        process,
+        argv=(*around, *nsys_argv(job, program, process.name), "--", *process.argv),
+        programs=(program,),
+        stop_signal="URG",  # nsys would not survive SIGTERM
+        stop_wait_s=process.stop_wait_s + REPORT_WAIT_S,
+    )
 
 
 def profiler(
@@ -100,9 +109,9 @@ def windows(job: JobConfig) -> Mapping[str, Window]:
     return found
 
 
-def with_time_for_reports(job: JobConfig, budgets: Budgets) -> Budgets:
-    """Deadlines that leave nsys the time to write."""
+def with_time_for_reports(job: JobConfig, budgets: Budgets, workers: Iterable[Worker]) -> Budgets:
+    """Deadlines that leave nsys the time to write: for the ranks of a worker after its leader."""
     if not job.profiling.type.startswith("nsys"):
         return budgets
-    more = {"stop_s": budgets.stop_s + REPORT_WAIT_S, "early_warning_s": budgets.early_warning_s + REPORT_WAIT_S}
-    return replace(budgets, **more)
+    wait_s = REPORT_WAIT_S * (2 if any(len(worker.ranks) > 1 for worker in workers) else 1)
+    return replace(budgets, stop_s=budgets.stop_s + wait_s, early_warning_s=budgets.early_warning_s + wait_s)

@@ -19,6 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+ORCHESTRATOR = "@allocation@/orchestrator.pyz"  # also runs single tasks on the nodes, by flags of its own
+
 TOKEN = re.compile(
     r"@(?:(?P<kind>host|node|port|iface|scratch):(?P<name>[A-Za-z0-9._/-]+)|(?P<dir>allocation|attempt|point|python))@"
 )

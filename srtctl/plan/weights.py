@@ -19,10 +19,10 @@ from srtctl.plan.environment import merge
 from srtctl.plan.model import ROLES, Process, Step, Worker
 from srtctl.plan.ports import scratch_token
 from srtctl.plan.programs import Programs
+from srtctl.plan.tokens import ORCHESTRATOR
 from srtctl.schema import JobConfig
 
 PREPARE_S = 6 * 3600.0  # a task that makes no progress ends long before
-PYZ = "@allocation@/orchestrator.pyz"
 FURTHER = ("speculative-draft-model-path", "tokenizer-path")  # engine flags that name another model
 CONTAINER_MODEL, CONTAINER_TOKENIZER = "/model", "/tokenizer"
 TOKENIZER = "@tokenizer@"  # in commands of clients, until it is known where they run
@@ -156,11 +156,11 @@ class _Tasks:
         env = merge(
             {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}, job.cluster.environment, job.environment
         )
-        return self._task(slot, (python, PYZ, "--fetch", order), env=env, needs=tuple(needs))
+        return self._task(slot, (python, ORCHESTRATOR, "--fetch", order), env=env, needs=tuple(needs))
 
     def _stage(self, slot: int) -> Process:
         order = {"source": self.model, "target": self.target, "record": f"@attempt@/weights/slot{slot}.json"}
-        return self._task(slot, ("@python@", "-I", "-S", PYZ, "--stage", json.dumps(order)), container=False)
+        return self._task(slot, ("@python@", "-I", "-S", ORCHESTRATOR, "--stage", json.dumps(order)), container=False)
 
     def _task(self, slot: int, argv: tuple[str, ...], **more: Any) -> Process:
         return Process(f"weights{slot}", "setup", slot, argv, kind="task", ready_timeout_s=PREPARE_S, **more)

@@ -5,13 +5,10 @@ recording ends by itself after its steps, and a stop while nothing is recorded i
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from srtctl.plan.model import Budgets, Plan, PointSteps, Process, Profiler, ProfilerTarget, Step, Window
 
@@ -26,7 +23,7 @@ host, number, prefix, calls = sys.argv[1:5]
 steps, wanted, running = 0, None, False
 def cuda(what):
     if wanted and "CUDA_PROFILER" in wanted["activities"]:
-        with open("cuda-%d" % os.getpid(), "a") as file: file.write(what + "\\n")
+        with open("cuda-" + os.environ["SRTCTL_PROCESS"], "a") as file: file.write(what + "\\n")
 def end():
     global running
     running = False
@@ -68,6 +65,7 @@ class H(http.server.BaseHTTPRequestHandler):
 def leave(*a):
     print("engine ends", flush=True); sys.exit(0)
 signal.signal(signal.SIGTERM, leave)
+print("engine is", os.getpid(), flush=True)
 class S(http.server.HTTPServer): allow_reuse_address = True
 S((host, int(number)), H).serve_forever()
 """
@@ -80,32 +78,10 @@ for address in sys.argv[2:]:
 json.dump({"requests_completed": 1, "requests_failed": 0}, open("result.json", "w"))
 """
 
-# As nsys: starts the program, notes its capture ranges as reports when they end, and writes the last when told to stop.
-NSYS = """#!{python}
-import json, os, pathlib, signal, subprocess, sys, time
-options = [a for a in sys.argv[1:] if a.startswith("--")][:next(
-    i for i, a in enumerate(a for a in sys.argv[1:] if a.startswith("--")) if a.startswith("--output=")) + 1]
-output = pathlib.Path(options[-1].partition("=")[2])
-output.parent.mkdir(parents=True, exist_ok=True)
-program = sys.argv[sys.argv.index(options[-1]) + 1:]
-(output.parent / "argv.json").write_text(json.dumps(sys.argv[1:]))
-told = []
-signal.signal(signal.SIGTERM, lambda *a: told.append(1))
-child = subprocess.Popen(program)
-code = child.wait()
-time.sleep(0.3)  # it takes a while, after its program has ended
-by_time = any(o.startswith("--duration") for o in options)
-marks = pathlib.Path("cuda-%d" % child.pid)
-ranges = marks.read_text().split().count("start") if marks.exists() else 0
-names = [""] if by_time else [".%d" % (n + 1) for n in range(ranges)]
-for name in names:
-    pathlib.Path("%s%s.nsys-rep" % (output, name)).write_text(json.dumps({{"told": len(told)}}))
-sys.exit(code)
-"""
-
 
 def engine(name: str, root: Path, prefix: str, wrapper: tuple[str, ...] = (), **more: Any) -> Process:
     made = server(name, role="aggregated", script=ENGINE, worker=name, **more)
+    made = replace(made, stop_signal="URG" if wrapper else "TERM")
     return replace(made, argv=(*wrapper, *made.argv, prefix, str(root / f"{name}.calls")))
 
 
@@ -121,7 +97,7 @@ def plan_of(root: Path, prefix: str = "/engine/control", workers: int = 2, **pro
     )  # fmt: skip
     values: dict[str, Any] = {"type": "torch", "targets": targets, "activities": ("CPU", "GPU"), **profiler}
     wrappers = values.pop("wrappers", {})
-    processes = [engine(name, root, prefix, wrappers.get(name, ()), stop_all=name in wrappers) for name in names]
+    processes = [engine(name, root, prefix, wrappers.get(name, ())) for name in names]
     ports = (port("frontend0/http"), *(port(f"{name}/http") for name in names))
     budgets = Budgets(ready_s=20.0, stop_s=15.0, drain_s=2.0)
     return small_plan(*processes, ports=ports, profiler=Profiler(**values), budgets=budgets)
@@ -214,59 +190,3 @@ def test_rows_say_that_they_were_profiled(tmp_path: Path, start: Start) -> None:
     assert row["provenance"]["profiler"] == "torch"
     (verdict,) = [v for v in row["validity"] if v["rule"] == "no profiler was running"]
     assert (verdict["ok"], verdict["evidence"]) == (False, "torch was recording: compare with nothing else")
-
-
-@pytest.fixture
-def nsys(tmp_path: Path) -> Path:
-    path = tmp_path / "nsys"
-    path.write_text(NSYS.format(python=PYTHON))
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
-
-
-def nsys_plan(root: Path, nsys: Path, *options: str, **profiler: Any) -> Plan:
-    directory = "@attempt@/profiles/aggregated0"
-    wrapper = (str(nsys), "profile", *options, f"--output={directory}/aggregated0")
-    return plan_of(
-        root, workers=1, wrappers={"aggregated0": wrapper}, outputs={"aggregated0": (directory,)}, **profiler
-    )
-
-
-def test_nsys_leaves_a_report_of_each_measurement(tmp_path: Path, start: Start, nsys: Path) -> None:
-    plan = nsys_plan(tmp_path, nsys, type="nsys", activities=("CUDA_PROFILER",))
-    points = [steps_of(4, names, workers=1, num_steps=2) for names in (("c0001", "c0002"), ("c0001",))]
-    run = start(write_allocation(tmp_path, plan, points))
-    assert run.wait() == 0, run.log()
-    found = [
-        sorted(str(p.relative_to(point_dir(run, i))) for p in point_dir(run, i).rglob("*.nsys-rep")) for i in (0, 1)
-    ]
-    assert found == [
-        ["profiles/aggregated0/c0001/aggregated0.1.nsys-rep", "profiles/aggregated0/c0002/aggregated0.2.nsys-rep"],
-        ["profiles/aggregated0/c0001/aggregated0.3.nsys-rep"],
-    ]
-    report = json.loads((point_dir(run, 1) / "profiles/aggregated0/c0001/aggregated0.3.nsys-rep").read_text())
-    assert report == {"told": 1}  # it was written after the ordered stop, and not killed before
-    assert told(tmp_path)[0][2]["activities"] == ["CUDA_PROFILER"]
-
-
-def test_nsys_without_a_report_fails_the_point(tmp_path: Path, start: Start, nsys: Path) -> None:
-    plan = nsys_plan(tmp_path, nsys, type="nsys", activities=("CUDA_PROFILER",))
-    run = start(write_allocation(tmp_path, plan, [steps_of(4, workers=1, start_step=99, num_steps=2)]))
-    assert run.wait() == 1
-    assert run.result()["state"] == "failed"
-    assert run.result()["reason"] == "c0001: nsys has left no report of aggregated0 (its log says more)"
-    assert run.status()["points"][0]["state"] == "failed"
-    assert run.status()["outcome"] == "failed"
-
-
-def test_nsys_by_the_clock_belongs_to_the_point_measured_then(tmp_path: Path, start: Start, nsys: Path) -> None:
-    plan = nsys_plan(
-        tmp_path, nsys, "--duration=1", type="nsys-time", targets=(), activities=(), delay_s=3600.0, duration_s=1.0
-    )
-    points = [point(*steps_of(1, workers=1).steps) for _ in range(2)]
-    run = start(write_allocation(tmp_path, plan, points))
-    assert run.wait() == 0, run.log()
-    assert not list(point_dir(run, 0).rglob("*.nsys-rep"))
-    assert (point_dir(run, 1) / "profiles/aggregated0/aggregated0.nsys-rep").exists()
-    assert told(tmp_path) == [], "nobody asks the engine"
-    assert [path.name for path in (run.attempt.path / "profiles/aggregated0").iterdir()] == ["argv.json"]

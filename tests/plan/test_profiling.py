@@ -80,6 +80,8 @@ def test_nsys_wraps_every_rank_of_every_worker_and_nothing_else() -> None:
     made.resources.prefill_nodes = 2
     plan, bare = plan_of(made), plan_of(replace(made, profiling=ProfilingConfig()))
     wrapped = {"prefill0", "prefill0-rank1", "decode0"}
+    told = dict.fromkeys(wrapped, '{"stop": "TERM", "patient": false}')
+    told["prefill0-rank1"] = '{"stop": "HUP", "patient": true}'  # Dynamo's ranks that don't lead are deaf to SIGTERM
     for process in plan.processes:
         own = bare.process(process.name).argv
         if process.name not in wrapped:
@@ -87,19 +89,21 @@ def test_nsys_wraps_every_rank_of_every_worker_and_nothing_else() -> None:
             continue
         assert process.argv[len(process.argv) - len(own) :] == own
         assert process.argv[: len(process.argv) - len(own)] == (
+            own[0], "-I", "-S", "@allocation@/orchestrator.pyz", "--recorded", told[process.name],
             "nsys", "profile", "--trace=cuda,nvtx", "--cuda-graph-trace=node", "--force-overwrite=true",
-            "--trace-fork-before-exec=true", "--capture-range=cudaProfilerApi", "--capture-range-end=repeat",
-            "--sample=none", f"--output=@attempt@/profiles/{process.name}/{process.name}",
+            "--kill=none", "--wait=primary", "--trace-fork-before-exec=true",
+            "--capture-range=cudaProfilerApi", "--capture-range-end=repeat",
+            "--sample=none", f"--output=@attempt@/profiles/{process.name}/{process.name}", "--",
         )  # fmt: skip
-        assert process.stop_signal == "TERM"  # by SIGHUP nsys would die without a report
-        assert (process.stop_wait_s, process.stop_all) == (140.0, True)  # 20 s of the engine, 120 s to write
+        assert (process.stop_wait_s, process.stop_signal) == (140.0, "URG")  # 20 s of the engine, 120 s to write
+        assert process.programs == ("nsys",)
     assert plan.profiler.activities == ("CUDA_PROFILER",)
     assert plan.profiler.outputs == {
         "prefill0": ("@attempt@/profiles/prefill0", "@attempt@/profiles/prefill0-rank1"),
         "decode0": ("@attempt@/profiles/decode0",),
     }
-    assert plan.budgets.stop_s == bare.budgets.stop_s + 120
-    assert plan.budgets.early_warning_s == bare.budgets.early_warning_s + 120
+    assert plan.budgets.stop_s == bare.budgets.stop_s + 240
+    assert plan.budgets.early_warning_s == bare.budgets.early_warning_s + 240  # first the leader, then the rank
 
 
 def test_nsys_by_the_clock_asks_nobody() -> None:
@@ -108,6 +112,8 @@ def test_nsys_by_the_clock_asks_nobody() -> None:
     argv = plan.process("prefill0").argv
     assert {"--delay=30", "--duration=2.5", "--kill=none", "--wait=primary"} <= set(argv)
     assert not any(argument.startswith("--capture-range") for argument in argv)
+    at_once = plan_of(profiled("nsys-time", delay_secs=0, duration_secs=2)).process("prefill0").argv
+    assert not any(argument.startswith("--delay") for argument in at_once), "nsys 2022.4 says that 0 is no delay"
     assert (plan.profiler.targets, plan.profiler.delay_s, plan.profiler.duration_s) == ((), 30.0, 2.5)
     assert steps_of(made, plan).windows == {}
 
@@ -116,11 +122,11 @@ def test_nsys_of_the_image_and_of_the_site() -> None:
     made = profiled("nsys")
     programs = replace(PROGRAMS, paths={**PROGRAMS.paths, "nsys": "/usr/local/cuda/bin/nsys"})
     arguments: dict[str, Any] = {"model_path": MODEL, "tokenizer_path": MODEL}
-    assert build_plan(made, programs, "d0", **arguments).process("decode0").argv[0] == "/usr/local/cuda/bin/nsys"
+    assert build_plan(made, programs, "d0", **arguments).process("decode0").argv[6] == "/usr/local/cuda/bin/nsys"
     made.cluster.container_runtime, made.model.container = "pyxis", "/image.sqsh"
-    assert build_plan(made, programs, "d0", **arguments).process("decode0").argv[0] == "nsys"
+    assert build_plan(made, programs, "d0", **arguments).process("decode0").argv[6] == "nsys"
     made.cluster.tools.nsys = "/opt/nsys"
-    assert build_plan(made, programs, "d0", **arguments).process("decode0").argv[0] == "/opt/nsys"
+    assert build_plan(made, programs, "d0", **arguments).process("decode0").argv[6] == "/opt/nsys"
 
 
 def test_the_version_of_the_engine_is_still_asked() -> None:
