@@ -238,7 +238,8 @@ def is_relative_path(named: str | None, aliases: Mapping[str, str]) -> bool:
 
 def _node_python(architecture: str | None) -> Problem:
     message = f"the nodes are {architecture} (cluster.architecture), so srtctl's own interpreter does not run there"
-    return Problem("node-python", message, "cluster.python", allowed="the path of a Python >= 3.10 of the nodes")
+    hint = "`srtctl init` asks a node for one and writes it into the cluster's file"
+    return Problem("node-python", message, "cluster.python", allowed="the path of a Python >= 3.10 there", hint=hint)
 
 
 def _read(path: Path) -> tuple[str | None, str]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from srtctl.validate import SiteFacts
-from tests.validate.jobs import AGGREGATED, ERROR, MOCKER, NOTE, SGLANG, findings, rows
+from srtctl.validate import SiteFacts, build_job, paths_of
+from tests.validate.jobs import AGGREGATED, ERROR, MOCKER, NOTE, SGLANG, changed, findings, rows
 
 HUB = {"model.path": "hf:deepseek-ai/DeepSeek-R1-0528"}
 HOME = {"environment.HF_HOME": "/shared/hf"}
@@ -72,6 +72,13 @@ def test_the_benchmarks_tokenizer(named: str, expected: tuple[str, str] | None) 
     facts = SiteFacts(paths={"/tokenizers/here": True, "/tokenizers/gone": False})
     found = rows(findings(AGGREGATED, {TOKENIZER: named}, facts))
     assert found == ({(*expected, TOKENIZER)} if expected else set())
+
+
+def test_it_is_looked_for_here() -> None:
+    for named, looked_for in (("/tokenizers/x", {"/tokenizers/x"}), ("hf:org/x", set()), ("org/x", set())):
+        job, _ = build_job(changed(AGGREGATED, {TOKENIZER: named}))
+        without, _ = build_job(AGGREGATED)
+        assert set(paths_of(job)) - set(paths_of(without)) == looked_for
 
 
 def test_a_tokenizer_that_is_not_here_is_an_error_where_the_client_is_here() -> None:
