@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,10 @@ class Layered:
             for flag, source in self.sources.items()
             if flag in wanted
         }
+
+
+# What argparse takes for a number, not for an option.
+_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 
 
 def canonical(name: str) -> str:
@@ -88,8 +93,8 @@ def to_argv(flags: Mapping[str, Any]) -> list[str]:
             argv.append(option)
         elif isinstance(value, (list, tuple)):
             argv += [option, *(_text(item) for item in value)]
-        elif _text(value).startswith("-") and not isinstance(value, (int, float)):
-            argv.append(f"{option}={_text(value)}")  # argparse would take it for another option
+        elif _text(value).startswith("-") and _NEGATIVE.fullmatch(_text(value)) is None:
+            argv.append(f"{option}={_text(value)}")  # argparse would take it for another option, -1e+16 too
         else:
             argv += [option, _text(value)]
     return argv

@@ -134,7 +134,8 @@ def _users_flags(job: JobConfig, role: str, flags: Mapping[str, Any]) -> dict[st
 CONFIG_HEAD = """\
 # The flags of each role's SGLang servers, as on their command lines. Beside these each process has --host, --port,
 # --nccl-port, --dist-init-addr, --node-rank, --disaggregation-bootstrap-port and --kv-events-config of its own.
-# A record, which nothing reads; one section by itself is a file for `--config`.
+# A record, which nothing reads. One section by itself is a file for `--config`, where its release reads every kind of
+# flag from such a file: not the `--no-` ones, nor those that it calls deprecated.
 """
 
 
@@ -145,7 +146,9 @@ def _config_section(job: JobConfig, worker: Worker, flags: Mapping[str, Any]) ->
     if len(worker.ranks) > 1:
         section["nnodes"] = len(worker.ranks)
     said = {name: value for name, value in sorted(flags.items()) if value is not None and value is not False}
-    return section | {name: value for name, value in said.items() if value != []}
+    # JSON is a text there: releases up to 0.5.13 make Python's own notation of a mapping, and don't understand it then
+    texts = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in said.items()}
+    return section | {name: value for name, value in texts.items() if value != []}
 
 
 def _params(job: JobConfig) -> SglangParams:

@@ -1,11 +1,12 @@
 """The argument parser of a release of SGLang, in a second and without what SGLang needs to run.
 
-usage: python parser_of.py FOLDER < '[["--tp-size", "8"], …]'
+usage: python parser_of.py FOLDER <<< '[["--tp-size", "8"], "tp-size: 8\\n", …]'
 
-FOLDER holds the package `sglang`; the interpreter must have msgspec and orjson.
+FOLDER holds the package `sglang`; the interpreter must have msgspec, orjson and yaml.
 
-Prints as JSON the parser's options, and for each command line null, or the error that the parser ends with. Only the
-modules that make the parser are SGLang's own; everything else that they import is an object that takes part in
+Prints a line with the parser's options as JSON. Then it answers each line of input, a list of command lines and of
+texts of files for `--config`, with a line: for each of them what was set, or the error that the parser ends with. Only
+the modules that make the parser are SGLang's own; everything else that they import is an object that takes part in
 anything. So these are the parser's names, types, choices and defaults, but nothing is said about what follows.
 """
 
@@ -14,8 +15,10 @@ from __future__ import annotations
 import argparse
 import importlib.abc
 import importlib.machinery
+import inspect
 import json
 import sys
+import tempfile
 import types
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +27,8 @@ OURS = (
     "sglang.srt.server_args",
     "sglang.srt.arg_groups",
     "sglang.srt.environ",
+    "sglang.srt.server_args_config_parser",
+    "sglang.srt.utils.server_args_config_parser",
     "sglang.srt.utils.common",
     "sglang.srt.function_call.function_call_parser",
     "sglang.srt.function_call.parser_names",
@@ -33,7 +38,7 @@ OURS = (
     "sglang.kernels.ops.kv_canary.consts",
     "sglang.jit_kernel.kv_canary.consts",
 )
-INSTALLED = ("msgspec", "orjson", "typing_extensions")
+INSTALLED = ("msgspec", "orjson", "typing_extensions", "yaml", "_yaml")
 KINDS = {"loads": "json", "json_list_type": "json", "human_readable_int": "human-int", None: "str"}
 SWITCHES = {
     "_StoreTrueAction": "switch",
@@ -133,6 +138,34 @@ def _option(action: argparse.Action) -> list[Any]:
     ]
 
 
+def _merger(parser: argparse.ArgumentParser) -> Any:
+    """What the release makes arguments of a config file with."""
+    try:
+        from sglang.srt.utils.server_args_config_parser import ConfigArgumentMerger  # type: ignore[import-not-found]
+    except ImportError:
+        from sglang.srt.server_args_config_parser import ConfigArgumentMerger  # type: ignore[import-not-found]
+    takes = inspect.signature(ConfigArgumentMerger).parameters
+    return ConfigArgumentMerger(parser) if "parser" in takes else ConfigArgumentMerger(boolean_actions=[])
+
+
+def _arguments(parser: argparse.ArgumentParser, request: list[str] | str) -> list[str]:
+    if isinstance(request, list):
+        return request
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(request)
+        file.flush()
+        argv: list[str] = _merger(parser).merge_config_with_args(["--config", file.name])
+    return argv
+
+
+def _answer(parser: argparse.ArgumentParser, request: list[str] | str) -> dict[str, Any]:
+    try:
+        said = vars(parser.parse_args(_arguments(parser, request)))
+    except Exception as error:  # an action's own check ends the server just so
+        return {"error": str(error) or type(error).__name__}
+    return {"error": None, "set": {name: value for name, value in said.items() if value != parser.get_default(name)}}
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     sys.path.insert(0, str(folder))
@@ -141,15 +174,15 @@ def main() -> None:
 
     parser = _Parser()
     ServerArgs.add_cli_args(parser)
-    answers: list[str | None] = []
-    for argv in json.load(sys.stdin):
-        try:
-            parser.parse_args(argv)
-            answers.append(None)
-        except Exception as error:  # an action's own check ends the server just so
-            answers.append(str(error))
-    options = [_option(action) for action in parser._actions if "-h" not in action.option_strings]
-    json.dump({"options": options, "answers": answers}, sys.stdout)
+    known = [action for action in parser._actions if "-h" not in action.option_strings]
+    about = {
+        "options": [_option(action) for action in known],
+        "kept in": {option[2:]: action.dest for action in known for option in action.option_strings},
+        "defaults": {action.dest: parser.get_default(action.dest) for action in known},
+    }
+    print(json.dumps(about, default=str), flush=True)
+    for line in sys.stdin:
+        print(json.dumps([_answer(parser, request) for request in json.loads(line)], default=str), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from srtctl.backends.flags import to_argv
 from srtctl.backends.sglang_flags import for_parser, layered
-from srtctl.backends.sglang_releases import Flag, release, releases
+from srtctl.backends.sglang_releases import Flag, order, release, releases
 from srtctl.schema import RoleFlags
 from srtctl.validate.flagvalues import wrong_value
-from tests.groups.modes import config_of, plan_of, published
+from tests.groups.modes import NEEDS, config_for, plan_of, published
 from tests.plan.jobs import disagg
 
-from .packages import unpacked
-from .stack import ENVIRONMENT
+from .real_parser import RELEASES, RealParser
 
-RELEASES = ["0.5.5.post2", "0.5.8.post1", "0.5.14", "0.5.23"]
+# Published shapes that a release has nothing for; see `NEEDS`.
+EARLY = {
+    "0.5.8.post1": {"dsv4-gb200-4p1d-dep16"},
+    "0.5.5.post2": {"dsv4-gb200-4p1d-dep16", "gb200-fp4-10p1d-dep32", "gb200-fp4-1p1d-dep48", "gb200-fp4-1p4d-tp4",
+                    "gb300-fp4-10p1d-dep32", "gb300-fp4-1p4d-tp4"},
+}  # fmt: skip
 # Values of which each flag takes some; JSON, because a job's values come from YAML.
 VALUES: list[Any] = [
     1,
@@ -42,33 +44,22 @@ VALUES: list[Any] = [
 ]
 
 
-@pytest.fixture(params=RELEASES)
+@pytest.fixture(scope="module", params=RELEASES)
 def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def package(version: str) -> Path:
-    """A folder with the sources of a release, downloaded once."""
-    return unpacked("sglang", version)
-
-
-def ask(package: Path, lines: list[list[str]]) -> dict[str, Any]:
-    """The parser's options, and what it says to each command line."""
-    python, script = ENVIRONMENT / "bin/python", Path(__file__).with_name("parser_of.py")
-    done = subprocess.run([str(python), str(script), str(package)], input=json.dumps(lines), text=True,
-                          capture_output=True, timeout=600)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    answer: dict[str, Any] = json.loads(done.stdout)
-    assert len(answer["answers"]) == len(lines)
-    return answer
+@pytest.fixture(scope="module")
+def parser(version: str) -> Iterator[RealParser]:
+    with RealParser(version) as made:
+        yield made
 
 
 def default_of(flag: Flag) -> Any:
     return flag.default or None  # off is off, however it is written
 
 
-def test_the_table_is_the_parser(version: str, package: Path) -> None:
+def test_the_table_is_the_parser(version: str, parser: RealParser) -> None:
     table = {
         frozenset({name, *flag.aliases} | ({f"no-{name}"} if flag.kind == "toggle" else set())): (
             flag.kind,
@@ -78,11 +69,11 @@ def test_the_table_is_the_parser(version: str, package: Path) -> None:
         )
         for name, flag in release(version).flags.items()
     }
-    parser = {
+    real = {
         frozenset(names): (kind, nargs, choices, default or None)
-        for names, kind, nargs, choices, default in ask(package, [])["options"]
+        for names, kind, nargs, choices, default in parser.options
     }
-    assert table == parser
+    assert table == real
 
 
 EXAMPLES = {
@@ -93,11 +84,14 @@ EXAMPLES = {
     "str": "text",
     "switch": True,
     "toggle": True,
+    "ignored": True,
+    "nullable_str": "/scales.json",
+    "parse_cuda_graph_config_arg": {"decode": {"backend": "disabled"}},
 }
 
 
 def example(flag: Flag) -> Any:
-    """A value that the flag takes; none where only SGLang knows what it takes."""
+    """A value that the flag takes."""
     value = flag.choices[0] if flag.choices else EXAMPLES.get(flag.kind)
     return [value, value] if flag.nargs in ("+", "*") and value is not None else value
 
@@ -110,27 +104,45 @@ def argv_of(version: str, flags: dict[str, Any], way: str = "strict") -> list[st
     return found if "--model-path" in found else ["--model-path", "m", *found]
 
 
-def test_a_command_line_with_every_flag(version: str, package: Path) -> None:
+def test_a_command_line_with_every_flag(version: str, parser: RealParser) -> None:
     flags = {name: example(flag) for name, flag in release(version).flags.items() if flag.kind != "refused"}
     on, off = argv_of(version, flags), argv_of(version, dict.fromkeys(flags, False))
-    assert sum(word.startswith("--") for word in on) > 250
-    assert ask(package, [on, off])["answers"] == [None, None]
+    assert sorted(word[2:] for word in on if word.startswith("--")) == sorted(flags)  # none is left out
+    assert parser.errors([on, off]) == [None, None]
+    bare = {name: True for name, flag in release(version).flags.items() if flag.nargs in ("*", "?")}
+    assert bare and parser.errors([argv_of(version, bare)]) == [None]
 
 
-def test_the_command_lines_of_the_published_shapes_parse(version: str, package: Path) -> None:
-    if version != releases()[-1]:
-        return  # the ready-made modes are written for the newest
-    lines = []
+def words_of(version: str, mode: str) -> list[tuple[str, list[str]]]:
+    """(role, what stands behind the program) of each worker's process of a mode on the image of a release."""
+    found = []
+    for process in plan_of(config_for(mode, version)).processes:
+        if process.worker:
+            words = process.argv[process.argv.index("--model-path") :]
+            found.append((process.role, ["30000" if word.startswith("@port:") else word for word in words]))
+    return found
+
+
+def test_the_command_lines_of_the_published_shapes_parse(version: str, parser: RealParser) -> None:
+    """Translated for the release, and with the attention ranks that the mode's file has."""
+    lines, early = 0, set()
     for mode in published():
-        for process in plan_of(config_of(mode)).processes:
-            if process.worker:
-                words = process.argv[process.argv.index("--model-path") :]
-                lines.append(["30000" if word.startswith("@port:") else word for word in words])
-    assert len(lines) > 200
-    assert not [answer for answer in ask(package, lines)["answers"] if answer]
+        written = config_for(mode, version)["backend"]["sglang_config"]
+        pairs = {(name, str(value)) for flags in written.values() for name, value in flags.items()}
+        if any(order(NEEDS[pair]) > order(version) for pair in pairs & NEEDS.keys()):
+            early.add(mode)  # the release has nothing that would do
+            continue
+        roles, requests = zip(*words_of(version, mode), strict=True)
+        for role, answer in zip(roles, parser.answers(list(requests)), strict=True):
+            said, lines = answer.get("set", {}), lines + 1
+            replicas = said.get(parser.kept_in["dp-size"], 1)
+            ranks = said.get("attn_dp_size") or (replicas if said.get("enable_dp_attention") else 1)
+            assert (answer["error"], ranks) == (None, written[role].get("attn-dp-size", 1)), (mode, role)
+    assert early == EARLY.get(version, set())
+    assert lines > 100
 
 
-def test_older_and_newer_names_parse_when_translated(version: str, package: Path) -> None:
+def test_older_and_newer_names_parse_when_translated(version: str, parser: RealParser) -> None:
     """Every flag of every release, one at a time: what translation changes, the parser takes."""
     lines: dict[str, list[str]] = {}
     for other in releases():
@@ -142,11 +154,11 @@ def test_older_and_newer_names_parse_when_translated(version: str, package: Path
             if made.translated and fits:
                 lines[f"{name} of {other}"] = argv_of(version, {name: example(flag)}, "translate")
     assert len(lines) > 20
-    answers = ask(package, list(lines.values()))["answers"]
+    answers = parser.errors(list(lines.values()))
     assert not {name: answer for name, answer in zip(lines, answers, strict=True) if answer}
 
 
-def test_srtctl_refuses_what_the_parser_refuses_and_nothing_else(version: str, package: Path) -> None:
+def test_srtctl_refuses_what_the_parser_refuses_and_nothing_else(version: str, parser: RealParser) -> None:
     # `config` is a file, and lora-paths has a check of its own for what looks like JSON
     known = {"switch", "toggle", "str", "int", "float", "human-int", "json"}
     cases = [
@@ -155,7 +167,7 @@ def test_srtctl_refuses_what_the_parser_refuses_and_nothing_else(version: str, p
         if flag.kind in known and name not in ("config", "lora-paths")
         for value in [*VALUES, *flag.choices]
     ]
-    answers = ask(package, [argv_of(version, {name: value}) for name, value in cases])["answers"]
+    answers = parser.errors([argv_of(version, {name: value}) for name, value in cases])
     ours = [wrong_value(release(version).flags[name], value) for name, value in cases]
     differ = [
         (name, value, own and own.message, theirs)

@@ -25,6 +25,13 @@ PROGRAMS = Programs(
 )
 RUN = re.compile(r"^# Run: srtctl apply (.*\n(?:# (?![A-Z][a-z]+: ).*\n)*)", re.MULTILINE)
 SIMPLE = ("tiny", "local")
+NEEDS = {
+    ("moe-a2a-backend", "megamoe"): "0.5.12",
+    ("load-balance-method", "total_requests"): "0.5.8",
+    ("fp4-gemm-backend", "flashinfer_cutlass"): "0.5.8",
+    ("fp4-gemm-backend", "flashinfer_trtllm"): "0.5.8",
+}
+"""What a published shape says that no older release can do, and the first that can."""
 NEEDED: dict[str, dict[str, Any]] = {
     "custom": {"command": "true"},
     **{name: {"trace_file": "/data/trace.jsonl"} for name in ("trace-replay", "mooncake-router")},
@@ -78,6 +85,14 @@ def config_of(mode: str) -> dict[str, Any]:
     """The whole config of a mode with the model and the cluster that it is made for."""
     config = copy.deepcopy(_base(*made_for(mode)))
     _lay(config, yaml.safe_load(mode_file(mode).read_text()))
+    return config
+
+
+def config_for(mode: str, version: str) -> dict[str, Any]:
+    """The same on the image of an older release of SGLang, whose flags are translated."""
+    config = config_of(mode)
+    config["model"]["container"] = f"lmsysorg/sglang:v{version}-cu130"
+    config["backend"]["flags"] = "translate"
     return config
 
 

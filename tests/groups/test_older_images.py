@@ -13,22 +13,7 @@ from srtctl.errors import Severity
 from srtctl.plan.model import ROLES
 from srtctl.validate import SiteFacts, sglang, sglang_releases
 from srtctl.validate.context import Context
-from tests.groups.modes import config_of, job_of, published
-
-# Where no translation helps: what a release can't do yet, and the first that can.
-NEEDS = {
-    ("moe-a2a-backend", "megamoe"): "0.5.12",
-    ("load-balance-method", "total_requests"): "0.5.8",
-    ("fp4-gemm-backend", "flashinfer_cutlass"): "0.5.8",
-    ("fp4-gemm-backend", "flashinfer_trtllm"): "0.5.8",
-}
-
-
-def job_for(mode: str, version: str) -> Any:
-    config = config_of(mode)
-    config["model"]["container"] = f"lmsysorg/sglang:v{version}-cu130"
-    config["backend"]["flags"] = "translate"
-    return job_of(config)
+from tests.groups.modes import NEEDS, config_for, job_of, published
 
 
 def meaning(flags: dict[str, Any], version: str) -> dict[str, Any]:
@@ -70,9 +55,9 @@ def same(written: dict[str, Any], made: dict[str, Any], version: str) -> None:
 
 @pytest.mark.parametrize("mode", published())
 def test_a_published_shape_on_every_release(mode: str) -> None:
-    written = {role: dict(layered(job_for(mode, releases()[-1]), role).values) for role in ROLES}
+    written = {role: dict(layered(job_of(config_for(mode, releases()[-1])), role).values) for role in ROLES}
     for version in releases():
-        job = job_for(mode, version)
+        job = job_of(config_for(mode, version))
         context = Context(job, SiteFacts())
         problems = [p for rule in (*sglang_releases.RULES, *sglang.RULES) for p in rule(context)]
         refused = {(p.key.rpartition(".")[2], p.value) for p in problems if p.severity is Severity.ERROR}

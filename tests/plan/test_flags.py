@@ -24,6 +24,10 @@ from tests.plan.jobs import disagg
         ({"bs": [1, 2, 4], "empty": []}, ["--bs", "1", "2", "4"]),
         ({"config": {"a": [1], "b": None}}, ["--config", '{"a": [1], "b": null}']),
         ({"n": -1, "text": "-x"}, ["--n", "-1", "--text=-x"]),
+        (
+            {"a": -0.5, "b": -1e16, "c": -1e-7},
+            ["--a", "-0.5", "--b=-1e+16", "--c=-1e-07"],
+        ),  # argparse knows no exponents
     ],
 )
 def test_arguments(flags: dict[str, Any], argv: list[str]) -> None:
