@@ -1,12 +1,19 @@
-"""A server that speaks as much of the Hugging Face hub as its library asks for when it gets a model."""
+"""A server that speaks as much of the Hugging Face hub as its library asks for when it gets a model.
+
+    python -m tests.hub HOST REQUESTS DIRECTORY [TOKEN]
+
+serves the models DIRECTORY/org/name as a process of its own, writes its port to its output, and to REQUESTS each method
+and path that it is asked for.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,15 +25,16 @@ Models = Mapping[str, Mapping[str, Mapping[str, bytes]]]
 class Hub:
     """Where it listens, and what it was asked for: (method, path)."""
 
-    def __init__(self, models: Models, token: str = ""):
+    def __init__(self, models: Models, token: str = "", host: str = "127.0.0.1"):
         self.requests: list[tuple[str, str]] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, 0), _Handler)
         self._server.models, self._server.token, self._server.requests = models, token, self.requests
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.port = int(self._server.server_address[1])
+        self.url = f"http://{host}:{self.port}"
 
     def got(self) -> list[str]:
         """Files that were downloaded, once for each time."""
-        return [path for method, path in self.requests if method == "GET" and "/resolve/" in path]
+        return downloads(self.requests)
 
     def serve(self) -> None:
         self._server.serve_forever(poll_interval=0.05)
@@ -34,6 +42,11 @@ class Hub:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def downloads(requests: Iterable[tuple[str, str]]) -> list[str]:
+    """Those requests (method, path) that get a file."""
+    return [path for method, path in requests if method == "GET" and "/resolve/" in path]
 
 
 @contextlib.contextmanager
@@ -133,3 +146,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+class _Written(list[tuple[str, str]]):
+    """Requests, each written to a file as it comes."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._path = path
+
+    def append(self, request: tuple[str, str]) -> None:
+        super().append(request)
+        with self._path.open("a") as file:
+            file.write(" ".join(request) + "\n")
+
+
+def main(host: str, requests: str, directory: str, token: str = "") -> None:
+    """Serve until killed."""
+    models = {str(path.relative_to(directory)): {"main": folder(path)} for path in Path(directory).glob("*/*")}
+    made = Hub(models, token, host)
+    made.requests = made._server.requests = _Written(Path(requests))
+    print(made.port, flush=True)
+    made.serve()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

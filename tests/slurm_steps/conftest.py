@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.slurm.conftest import (
     slurm,
 )
 from tests.slurm.testcluster import Cluster
+from tests.slurm_submit.conftest import SlurmUser
 
 from .job import Job
 
@@ -52,3 +54,20 @@ def submit(tmp_path: Path) -> Iterator[Submit]:
     yield begin
     for job in jobs:
         job.close()
+
+
+@pytest.fixture
+def at_home(tmp_path: Path) -> Iterator[Callable[[Cluster], SlurmUser]]:
+    """Somebody at a shell of a cluster's login host."""
+    (tmp_path / "tmp").mkdir()
+    users: list[SlurmUser] = []
+
+    def sit_down(cluster: Cluster) -> SlurmUser:
+        users.append(SlurmUser(tmp_path, f"{os.getpid()}-{tmp_path.name}", cluster))
+        return users[-1]
+
+    yield sit_down
+    for user in users:
+        if jobs := list(user.queued()):
+            user.slurm("scancel", *jobs)
+        user.cluster.wait_clean(15)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pytest
 from tests.slurm.spank import host_image
 from tests.slurm.testcluster import Cluster
 from tests.slurm.testcluster.node import ROOT
-from tests.slurm_submit.conftest import SlurmUser
 
 DYNAMO = (ROOT / ".venv/tools/dynamo-1.6.1").resolve()
 
@@ -68,23 +66,6 @@ def work_images(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     program.chmod(0o755)
     (work / ".import-s").write_text("2")
     return place
-
-
-@pytest.fixture
-def at_home(tmp_path: Path) -> Iterator[Callable[[Cluster], SlurmUser]]:
-    """Somebody at a shell of a cluster's login host."""
-    (tmp_path / "tmp").mkdir()
-    users: list[SlurmUser] = []
-
-    def sit_down(cluster: Cluster) -> SlurmUser:
-        users.append(SlurmUser(tmp_path, f"{os.getpid()}-{tmp_path.name}", cluster))
-        return users[-1]
-
-    yield sit_down
-    for user in users:
-        if jobs := list(user.queued()):
-            user.slurm("scancel", *jobs)
-        user.cluster.wait_clean(15)
 
 
 # Written by the client where it works, which is inside of the servers' container as well.
