@@ -13,7 +13,7 @@ from tests.slurm.testcluster.processes import until
 
 from .conftest import Submit
 from .job import Job
-from .plans import RESULT, WAIT, nodes_plan, quick, witness
+from .plans import RESULT, WAIT, WITNESS, nodes_plan, quick, witness
 
 
 def measuring(cluster: Cluster, submit: Submit, *options: str) -> Job:
@@ -58,6 +58,26 @@ def test_plain_scancel(slurm: Cluster, submit: Submit) -> None:
     status = job.ended()
     assert (status["outcome"], status["reason"], status["root_cause"]) == ("cancelled", "stopped by SIGTERM", None)
     check_kept(job)
+    slurm.wait_clean()
+
+
+def test_a_stop_that_is_heard_after_the_first_end(slurm: Cluster, submit: Submit) -> None:
+    """Slurm tells the steps and the batch process of a stop at their own times; who ended first is not the cause."""
+    for _ in range(3):
+        job = measuring(slurm, submit)
+        orchestrator = job.orchestrator()
+        (server,) = [one.pid for one in slurm.processes_on("n2") if WITNESS in one.argv and "srun" not in one.argv[0]]
+        os.kill(server, signal.SIGKILL)
+        failed = job.event("failure", process="decode0")["t"]
+        os.kill(orchestrator, signal.SIGTERM)
+        status = job.ended()
+        if status["outcome"] == "cancelled":
+            assert status["root_cause"] is None
+            break
+        told = job.event("stop_requested")["t"]
+        assert told - failed > 0.9, "it was told in time"
+    else:
+        pytest.fail("this machine is too busy to tell anything within a second")
     slurm.wait_clean()
 
 

@@ -101,6 +101,8 @@ def test_a_deaf_server_is_killed_in_time(slurm: Cluster, submit: Submit) -> None
     assert status["outcome"] == "ok"
     assert 1.0 < status["timings"]["stop_s"] < 4.0
     assert job.process("decode0")["exit_code"] == -9
+    said = job.attempt.log("decode0").read_text()
+    assert "task 0: Killed" in said, "its srun lived to see it end, and was not killed itself 2 s later"
     slurm.wait_clean()
 
 
