@@ -167,10 +167,15 @@ def experts(context: Context) -> Iterator[Problem]:
 
 def served_names(context: Context) -> Iterator[Problem]:
     """`check_server_args`: a colon parts a model from its LoRA adapter."""
-    name = context.job.model.served_name
-    if name and ":" in name:
-        text = "SGLang refuses a colon in the name of a model, which parts it from the name of an adapter"
-        yield Problem(RULE, text, "model.served_name", name)
+    names = {"model.served_name": context.job.model.served_name}
+    for role in context.workers:
+        flag = context.flags(role).get("served-model-name")
+        if flag is not None and context.job.model.served_name is None:
+            names[flag.key] = str(flag.value)
+    for key, name in names.items():
+        if name and ":" in name:
+            text = "SGLang refuses a colon in the name of a model, which parts it from the name of an adapter"
+            yield Problem(RULE, text, key, name)
 
 
 def longer_context(context: Context) -> Iterator[Problem]:
