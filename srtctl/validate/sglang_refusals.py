@@ -16,6 +16,7 @@ from srtctl.errors import Problem, Severity
 from srtctl.plan.demand import a_worker, gpus_per_node
 from srtctl.validate.context import Context, Flag, Rule, as_integer, environments
 from srtctl.validate.sglang_sizes import (
+    OVER_ALL_RANKS,
     first_taken,
     is_on,
     release_of,
@@ -149,6 +150,7 @@ def experts(context: Context) -> Iterator[Problem]:
     for role in context.workers:
         flags, backend = context.flags(role), text_of(context, role, "moe-a2a-backend") or "none"
         overlap, mode = flags.get("enable-two-batch-overlap"), flags.get("deepep-mode")
+        yield from _whole_groups(context, role, backend)
         chosen = any(name in flags for name in CHOOSE_BACKEND)
         # 0.5.23 takes DP attention instead of a backend, 0.5.14 doesn't yet
         free = chosen or replicas_and_ranks(context, role)[1] > 1 or not since(context, "0.5.8")
@@ -163,6 +165,17 @@ def experts(context: Context) -> Iterator[Problem]:
         elif role != "prefill":
             text = "with this mode SGLang captures no CUDA graphs, and decodes without them"
             yield Problem("slow-decode", text, mode.key, mode.value, "low_latency or auto", severity=Severity.WARNING)
+
+
+def _whole_groups(context: Context, role: str, backend: str) -> Iterator[Problem]:
+    """`handle_moe_kernel_config`, in 0.5.5.post2 already for the first of these."""
+    flag, tp = context.flags(role).get("ep-size"), size(context, role, "tp-size")
+    runner = text_of(context, role, "moe-runner-backend")
+    whole = runner == "flashinfer_cutlass" or (runner == "flashinfer_cutedsl" and since(context, "0.5.21"))
+    number = None if flag is None else as_integer(flag.value)
+    if flag is not None and whole and backend not in OVER_ALL_RANKS and number not in (None, 1, tp):
+        text = f"{runner} spreads experts over one rank or all {tp} of them"
+        yield Problem(RULE, text, flag.key, number, f"1 or {tp}")
 
 
 def served_names(context: Context) -> Iterator[Problem]:

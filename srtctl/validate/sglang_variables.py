@@ -1,4 +1,4 @@
-"""SGLang's environment variables against what the job's release reads: one that it never reads does nothing."""
+"""SGLang's environment variables against what the job's release reads, and what it needs of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from srtctl.plan.model import ROLES
 from srtctl.validate.context import Context, Rule
 
 _VARIABLE = re.compile(r"SGL(ANG)?_")
+SPEC_V2 = "SGLANG_ENABLE_SPEC_V2"
+OVERLAPPED = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 # What to do instead, where no other variable took the place. From the warnings that releases give (0.5.8.post1, 0.5.14,
 # 0.5.23), and from what reads the value in 0.5.23.
 INSTEAD = {
-    "SGLANG_ENABLE_SPEC_V2": "leave it out: since 0.5.14 speculation always runs so",
+    SPEC_V2: "leave it out: since 0.5.14 speculation always runs so",
     "SGLANG_PER_TOKEN_GROUP_QUANT_8BIT_V2": "leave it out: it went without a replacement",
     "SGLANG_DECODE_BOOTSTRAP_TIMEOUT": "SGLANG_DISAGGREGATION_BOOTSTRAP_TIMEOUT is how long a request waits for that",
     "SGLANG_FP4_GEMM_BACKEND": "use the flag fp4-gemm-backend, which came with 0.5.8",
@@ -112,4 +114,22 @@ def _read(name: str, known: frozenset[str]) -> bool:
     return name in known or (name.startswith("SGL_") and f"SGLANG_{name[4:]}" in known)
 
 
-RULES: tuple[Rule, ...] = (unread_variables,)
+def overlapped_speculation(context: Context) -> Iterator[Problem]:
+    """What flags of today leave unsaid on an older image: speculation overlapped with scheduling only when asked to.
+
+    `handle_speculative_decoding` of 0.5.8.post1, 0.5.10.post1; on by default in 0.5.13.post1, always so since 0.5.14.
+    """
+    job, version = context.job, choose(context.job).release.version
+    if job.backend.flags != "translate" or order(version) >= order("0.5.11"):
+        return
+    for role in context.workers:
+        flag = context.flags(role).get("speculative-algorithm")
+        layers = (getattr(job.backend, f"{role}_environment"), job.environment, job.cluster.environment)
+        if flag is None or flag.value not in OVERLAPPED or any(SPEC_V2 in layer for layer in layers):
+            continue
+        text = f"SGLang {version} does not overlap speculation with scheduling, as newer releases do, unless it is told"
+        hint = f"backend.{role}_environment.{SPEC_V2}=1, as published recipes of that time have it"
+        yield Problem("speculation-overlap", text, flag.key, flag.value, hint=hint, severity=Severity.WARNING)
+
+
+RULES: tuple[Rule, ...] = (unread_variables, overlapped_speculation)

@@ -46,6 +46,8 @@ REFUSED: dict[str, tuple[str, int, Flags, Flags]] = {
     "DFLASH without a draft model": ("aggregated", 1, {"speculative-algorithm": "DFLASH"},
                                      {"speculative-algorithm": None}),
     "pipeline and speculation": ("aggregated", 2, {**EAGLE, "pp-size": 2}, {"pp-size": 1, "tp-size": 2}),
+    "experts over a few ranks": (
+        "aggregated", 4, {"tp-size": 4, "ep-size": 2, "moe-runner-backend": "flashinfer_cutlass"}, {"ep-size": 4}),
     "two batches without an exchange": (
         "aggregated", 1, {"enable-two-batch-overlap": True}, {"enable-two-batch-overlap": False}),
     "a colon in a name": ("aggregated", 1, {"served-model-name": "a:b"}, {"served-model-name": "a-b"}),

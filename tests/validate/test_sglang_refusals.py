@@ -84,6 +84,13 @@ ROWS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "normal DeepEP for a runner without it": (
         {f"{PREFILL}.moe-a2a-backend": "deepep", f"{PREFILL}.deepep-mode": "normal",
          f"{PREFILL}.moe-runner-backend": "flashinfer_cutedsl"}, {(ERROR, f"{PREFILL}.deepep-mode")}),
+    "experts over a few ranks": (
+        {f"{DECODE}.ep-size": 8, f"{DECODE}.moe-runner-backend": "flashinfer_cutlass"}, {(ERROR, f"{DECODE}.ep-size")}),
+    "experts over all ranks whatever is said": (
+        {f"{DECODE}.ep-size": 8, f"{DECODE}.moe-runner-backend": "flashinfer_cutlass",
+         f"{DECODE}.moe-a2a-backend": "deepep"}, set()),
+    "a colon in a name in the flags": (
+        {f"{PREFILL}.served-model-name": "a:b"}, {(ERROR, f"{PREFILL}.served-model-name")}),
     "a colon in a name": ({"model.served_name": "dsr1:fp8"}, {(ERROR, "model.served_name")}),
     "more context than the model has": (
         {"model.max_context_length": 2100}, {(WARNING, f"{DECODE}.context-length")}),

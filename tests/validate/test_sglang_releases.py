@@ -234,3 +234,21 @@ def test_translated_flags_say_what_they_became() -> None:
     assert "translated for SGLang 0.5.23: --cp-strategy zigzag\n" in said
     said = text({f"{PREFILL}.prefill-round-robin-balance": True, **TRANSLATE}, "translated-flag")
     assert "translated for SGLang 0.5.23: nothing (ignored since 0.5.8" in said
+
+
+SPECULATES = {"backend.flags": "translate", f"{DECODE}.speculative-algorithm": "EAGLE"}
+OVERLAP = ("speculation-overlap", WARNING, f"{DECODE}.speculative-algorithm")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"backend.version": "0.5.8"}, True),
+        ({"backend.version": "0.5.13.post1"}, False),  # by default
+        ({"backend.version": "0.5.8", f"{ENV}.SGLANG_ENABLE_SPEC_V2": "1"}, False),
+        ({"backend.version": "0.5.8", "environment": {"SGLANG_ENABLE_SPEC_V2": "0"}}, False),  # as somebody wants it
+        ({"backend.version": "0.5.8", "backend.flags": "strict"}, False),  # who writes for that release knows it
+    ],
+)
+def test_what_flags_of_today_leave_unsaid_on_an_older_image(changes: dict[str, Any], said: bool) -> None:
+    assert (OVERLAP in rows(findings(SGLANG, {**SPECULATES, **changes}))) is said
