@@ -65,13 +65,14 @@ PAIR = """{prefill_nodes: 1, prefill_workers: 1, gpus_per_prefill: 1,
             decode_nodes: %d, decode_workers: 1, gpus_per_decode: 1}"""
 
 
-def job(model: Path, frontend: str, shape: str, *, slurm: bool = False) -> str:
+def job(model: Path, frontend: str, shape: str, *, slurm: bool = False, flags: str = "") -> str:
     """A recipe.
 
     Args:
         frontend: `dynamo` (two of them, behind nginx) or `sglang-router` (one).
         shape: `pd`, `agg`, or `span`, which is one worker of two ranks on two nodes; the workers of a pair have a node
             each on a cluster, and share one here.
+        flags: More flags of aggregated workers: `{name: value}` without the braces.
     """
     resources = {"agg": AGGREGATED, "span": SPANNING, "pd": PAIR % int(slurm)}[shape]
     return JOB.format(
@@ -81,7 +82,7 @@ def job(model: Path, frontend: str, shape: str, *, slurm: bool = False) -> str:
         python=ENVIRONMENT / "bin/python",
         model=model,
         resources=resources,
-        flags="{tp-size: 2}" if shape == "span" else "{}",
+        flags="{%s}" % (flags or "tp-size: 2" * (shape == "span")),
         cores="0|1" if shape == "span" else "0-1",  # of each rank
         frontend=frontend,
         frontends=2 if frontend == "dynamo" else 1,
