@@ -23,6 +23,7 @@ class RankCommand:
     probe: Probe | None = None
     flag_sources: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
+    flush: str = ""  # `host:port/path` where a POST empties its cache
 
 
 def process_name(worker: Worker, rank: int) -> str:

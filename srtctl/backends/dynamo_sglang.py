@@ -35,6 +35,12 @@ def belongs_to_dynamo(name: str) -> bool:
     return name in DYNAMO_OWNED or name in DYNAMO_FLAGS or twin_of in SWITCHES
 
 
+# What of the engine's own is offered under /engine/ on a worker's system port, by Dynamo 1.6; releases before it don't
+# read this, and have no way to empty a cache.
+ROUTES = {"DYN_SGLANG_ENGINE_ROUTES": "flush_cache:tm"}
+FLUSH_PATH = "/engine/flush_cache"
+
+
 def stop_signal(frontend: str, rank: int) -> str:
     """What a rank of a worker is stopped with.
 

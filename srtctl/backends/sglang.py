@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srtctl.backends.base import RankCommand, process_name
-from srtctl.backends.dynamo_sglang import DYNAMO_OWNED, launcher_problems, stop_signal
+from srtctl.backends.dynamo_sglang import DYNAMO_OWNED, FLUSH_PATH, ROUTES, launcher_problems, stop_signal
 from srtctl.backends.flags import flag_problems, owned_by_role, to_argv
 from srtctl.backends.kv_events import kv_events, kv_events_problems
 from srtctl.backends.sglang_command import data_parallel, disaggregation, rendezvous
@@ -92,17 +92,19 @@ class SglangBackend:
             token = ports.request(f"{name}/kv-events", slot, KV_EVENTS + number, count=count)
             argv += ["--kv-events-config", json.dumps({**events, "endpoint": f"tcp://*:{token}"})]
         env = {"SGLANG_HOST_IP": host_token(slot), "GLOO_SOCKET_IFNAME": interface_token(slot)}
-        probe = Probe("http", address(slot, f"{name}/http"), "/health")
+        probe, flush = Probe("http", address(slot, f"{name}/http"), "/health"), ""
         if job.frontend.type == "dynamo":
             system = ports.request(f"{name}/system", slot, SYSTEM + number, max_port=SYSTEM_MAX)
-            env |= {**dynamo_worker(slot, system), "DYN_SKIP_SGLANG_LOG_FORMATTING": "1"}
+            env |= {**dynamo_worker(slot, system), **ROUTES, "DYN_SKIP_SGLANG_LOG_FORMATTING": "1"}
             probe = Probe("http", address(slot, f"{name}/system"), "/health")
+            flush = probe.address + FLUSH_PATH
         return RankCommand(
             argv=(*argv, *to_argv(mine)),
             env=env,
             probe=probe if rank == 0 else None,  # a leader is ready only when all its ranks have joined
             flag_sources=flags.described(mine),
             stop_signal=stop_signal(job.frontend.type, rank),
+            flush=flush if rank == 0 else "",
         )
 
     def provenance(self, job: JobConfig) -> dict[str, str | None]:

@@ -23,7 +23,6 @@ from srtctl.plan.model import (
     Plan,
     PointSteps,
     Process,
-    Rank,
     RenderedFile,
     Worker,
 )
@@ -56,6 +55,7 @@ class _Draft:
     processes: list[Process] = field(default_factory=list)
     files: list[RenderedFile] = field(default_factory=list)
     flag_sources: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    flush_workers: list[str] = field(default_factory=list)
 
     @property
     def ready_s(self) -> float:
@@ -88,8 +88,7 @@ def build_plan(
         SrtctlError: The job can't be placed.
     """
     job = replace(job, model=replace(job.model, path=model_path, served_name=served_name(job)))
-    programs = programs_inside(job, programs)
-    draft = _draft(job, programs, model_path, tokenizer_path, setup_script_text)
+    draft = _draft(job, programs_inside(job, programs), model_path, tokenizer_path, setup_script_text)
     topology, frontends = draft.topology, _add_frontends(draft)
     return Plan(
         name=job.name,
@@ -109,10 +108,11 @@ def build_plan(
         directories=draft.model.directories,
         budgets=_budgets(draft),
         flush_paths=draft.frontend.flush_paths,
+        flush_workers=tuple(draft.flush_workers),
         pass_environment=tuple(job.pass_environment),
         denominators=gpu_counts(topology.workers),
         flag_sources=draft.flag_sources,
-        provenance=provenance(job, programs, model_path, tokenizer_path),
+        provenance=provenance(job, draft.programs, model_path, tokenizer_path),
         executor=job.cluster.executor,
         network_interface=job.cluster.network_interface,
         srun_options={**job.cluster.srun_options, **job.srun_options},
@@ -210,6 +210,7 @@ def _add_workers(draft: _Draft) -> None:
             if command is not None:
                 draft.processes.append(_worker_process(draft, worker, rank, command))
                 draft.flag_sources.setdefault(worker.role, dict(command.flag_sources))
+                draft.flush_workers += [command.flush] if command.flush else []
 
 
 def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankCommand) -> Process:
@@ -217,7 +218,8 @@ def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankComma
     ours = environment.base()
     if draft.frontend.discovery:
         ours |= environment.dynamo(job, place_.slot, draft.topology.infra)
-    ours |= {**command.env, **_visible_gpus(draft, place_)}
+    gpus_there = job.cluster.gpus_per_node or draft.topology.slots[place_.slot].gpus
+    ours |= {**command.env, **environment.visible_gpus(place_.gpus, gpus_there)}
     of_role = environment.of_role(job, worker.role, place_.slot)
     return Process(
         name=process_name(worker, rank),
@@ -235,13 +237,6 @@ def _worker_process(draft: _Draft, worker: Worker, rank: int, command: RankComma
         stop_after=(process_name(worker, 0),) if rank else (),
         stop_wait_s=ENGINE_STOP_S if draft.backend.engines_use_gpus else Process.stop_wait_s,
     )
-
-
-def _visible_gpus(draft: _Draft, rank: Rank) -> dict[str, str]:
-    """Only for a part of a node: a worker that has the whole node sees all of it anyway."""
-    if len(rank.gpus) >= (draft.job.cluster.gpus_per_node or draft.topology.slots[rank.slot].gpus):
-        return {}
-    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, rank.gpus))}
 
 
 def _add_frontends(draft: _Draft) -> tuple[str, ...]:

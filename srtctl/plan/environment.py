@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from srtctl.errors import Problem, Severity
 from srtctl.plan.ports import address, host_token, interface_token, node_token
@@ -58,6 +58,11 @@ def dynamo_worker(slot: int, system_port: str) -> dict[str, str]:
         "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS": '["generate"]',
         "DYN_GRACEFUL_SHUTDOWN_GRACE_PERIOD_SECS": "0",
     }
+
+
+def visible_gpus(gpus: Sequence[int], gpus_of_node: int) -> dict[str, str]:
+    """Only for a part of a node: a worker that has the whole node sees all of it anyway."""
+    return {} if len(gpus) >= gpus_of_node else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
 
 
 def merge(ours: Mapping[str, str], *theirs: Mapping[str, str]) -> dict[str, str]:

@@ -197,6 +197,7 @@ class Plan:
         public_port: Name of the port request behind `endpoint`.
         model: Served model name.
         flush_paths: HTTP POST paths, tried on every frontend between two points to empty the workers' caches.
+        flush_workers: Likewise, of the workers themselves: `host:port/path`.
         pass_environment: Names of variables whose values reach the processes from the submitter's environment.
         scrub: Prefixes of inherited variables that no process may see.
         denominators: GPUs by role and in all: `prefill`, `decode`, `aggregated`, `all`.
@@ -224,6 +225,7 @@ class Plan:
     container: Container = Container()
     budgets: Budgets = Budgets()
     flush_paths: tuple[str, ...] = ()
+    flush_workers: tuple[str, ...] = ()
     pass_environment: tuple[str, ...] = ()
     scrub: tuple[str, ...] = ("SLURM_", "SBATCH_", "SRUN_", "PMIX_", "PMI_", "OMPI_", "DYN_", "ETCD_", "NATS_")
     denominators: Mapping[str, int] = field(default_factory=dict)

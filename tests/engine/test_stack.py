@@ -104,8 +104,9 @@ def test_a_worker_that_is_killed(here: EngineUser, model: Path) -> None:
     assert not memory & {path.name for path in Path("/dev/shm").iterdir()}
 
 
-def test_caches_are_emptied_between_points(here: EngineUser, model: Path) -> None:
-    recipe = here.write("job.yaml", job(model, "sglang-router", "pd"))
+@pytest.mark.parametrize("frontend", ["dynamo", "sglang-router"])
+def test_caches_are_emptied_between_points(here: EngineUser, model: Path, frontend: str) -> None:
+    recipe = here.write("job.yaml", job(model, frontend, "pd"))
     words = ["-m", "benchmark.isl=16,32", "benchmark.concurrencies=[1]", "--wait"]
     done = here.srtctl("apply", "-f", str(recipe), *words, timeout_s=READY_S + 240)
     assert done.returncode == 0, done.stdout + done.stderr

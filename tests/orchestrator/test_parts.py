@@ -17,7 +17,7 @@ import pytest
 
 from srtctl import pyz as archive
 from srtctl import rundir
-from srtctl.orchestrator import proctree
+from srtctl.orchestrator import between, proctree
 from srtctl.orchestrator.bind import Bound, affected_by, local_nodes, next_attempt
 from srtctl.orchestrator.clock import Clock
 from srtctl.orchestrator.environment import base_environment
@@ -30,6 +30,24 @@ from srtctl.plan.model import PortRequest, Process, RenderedFile, Slot
 
 from .small import small_plan
 from .stack import port
+
+# Between points
+
+
+def test_a_cache_that_was_not_emptied_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SGLang says in the answer alone that it has not done it: these are answers of 0.5.23, by Dynamo 1.6.1."""
+    said = {
+        "a:1": (200, b'{"rid":null,"http_worker_ipc":null,"success":true,"message":""}'),
+        "b:1": (200, b"Cache flushed.\n"),
+        "c:1": (200, b'{"rid":null,"http_worker_ipc":null,"success":false,"message":""}'),
+        "d:1": (404, b'{"error":"Route not found"}'),
+    }
+    monkeypatch.setattr(between.probes, "request", lambda address, *_: said[address])
+    assert between.flush([]) == "the frontends offer no way to do it"
+    assert between.flush(["a:1/engine/flush_cache", "b:1/flush_cache"]) == ""
+    assert between.flush(["a:1/x", "c:1/engine/flush_cache"]).startswith("c:1/engine/flush_cache: HTTP 200 {")
+    assert between.flush(["d:1/x"]) == 'd:1/x: HTTP 404 {"error":"Route not found"}'
+
 
 # Ports
 

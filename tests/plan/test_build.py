@@ -132,6 +132,8 @@ def test_ranks_of_a_worker_that_spans_nodes() -> None:
     # dynamo.sglang's other ranks don't end by SIGTERM; behind the router the leader ends them.
     assert (leader.stop_signal, leader.stop_after) == ("TERM", ())
     assert (follower.stop_signal, follower.stop_after) == ("HUP", ("prefill0",))
+    system = {name: f"@host:slot{slot}@:@port:{name}/system@" for name, slot in (("prefill0", 0), ("decode0", 2))}
+    assert plan_of(multi_node()).flush_workers == tuple(f"{place}/engine/flush_cache" for place in system.values())
     plain = plan_of(replace(multi_node(), frontend=FrontendConfig(type="sglang-router"))).process("prefill0-rank1")
     assert (plain.stop_signal, plain.stop_after) == ("TERM", ("prefill0",))
     assert "--disaggregation-bootstrap-port" not in plan.process("decode0").argv

@@ -1,4 +1,4 @@
-"""Which of two workers answers which prompt, seen from outside: requests through the frontend, counters of the workers."""
+"""Which of two workers answers which prompt: requests through the frontend, and what the workers count."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Pair:
         found = []
         for worker in self._workers:
             with urllib.request.urlopen(f"http://{worker}/metrics", timeout=30) as answer:
-                lines = re.findall(rf'^{metric}{{.*endpoint="generate".*}} (\S+)$', answer.read().decode(), re.M)
+                text = answer.read().decode()
+            lines = re.findall(rf'^{metric}{{.*endpoint="generate".*}} (\S+)$', text, re.MULTILINE)
             found.append(sum(map(float, lines)))
         return found
 
