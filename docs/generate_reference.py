@@ -10,10 +10,10 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from key_tables import cell, table
 
 from srtctl.backends import BACKENDS
 from srtctl.benchmarks import BENCHMARKS
@@ -26,7 +26,6 @@ DOCS = Path(__file__).resolve().parent
 CONF = DOCS.parent / "conf"
 GROUPS = ("model", "cluster", "mode", "benchmark", "backend", "frontend", "profiling")
 MADE = "<!-- made by docs/generate_reference.py; do not edit -->\n"
-TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", typing.Any: "anything"}
 REGISTRIES: dict[str, dict[str, typing.Any]] = {"backend": dict(BACKENDS), "benchmark": dict(BENCHMARKS)}
 ROW_GROUPS = {
     "identity": "Which measurement it is",
@@ -99,7 +98,7 @@ def configuration() -> str:
         "",
         "## The job",
         "",
-        *_table(JobConfig, "", nested=False),
+        *table(JobConfig, "", nested=False),
     ]
     hints = typing.get_type_hints(JobConfig)
     for field in dataclasses.fields(JobConfig):
@@ -107,11 +106,11 @@ def configuration() -> str:
         if not dataclasses.is_dataclass(kind):
             continue
         lines += ["", f"## {field.name}", "", field.metadata["help"], ""]
-        lines += _table(typing.cast(type, kind), f"{field.name}.")
+        lines += table(typing.cast(type, kind), f"{field.name}.")
         registry = REGISTRIES.get(field.name, {})
         for name in sorted(registry):
             lines += ["", f"### {field.name}.type: {name}", ""]
-            lines += _table(registry[name].params, f"{field.name}.", without=typing.cast(type, kind))
+            lines += table(registry[name].params, f"{field.name}.", without=typing.cast(type, kind))
     return "\n".join(lines) + "\n"
 
 
@@ -126,7 +125,7 @@ def options() -> str:
     for group in GROUPS:
         lines += ["", f"## {group}", "", "| option | |", "|---|---|"]
         for path in sorted((CONF / group).glob("*.yaml")):
-            lines.append(f"| `{group}={path.stem}` | {_cell(_head_comment(path))} |")
+            lines.append(f"| `{group}={path.stem}` | {cell(_head_comment(path))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -160,7 +159,7 @@ def modes() -> str:
         if "Source" in said:
             shape, nodes, gpus = _size(path)
             words = (said.get(label, "") for label in ("Source", "Figure", "Ours"))
-            cells = " | ".join((f"`{said['Run']}`", *(_cell(text) for text in words)))
+            cells = " | ".join((f"`{said['Run']}`", *(cell(text) for text in words)))
             lines.append(f"| `{path.stem}` | {shape} | {nodes} | {gpus} | {cells} |")
     return MADE + MODES_HEAD + "\n".join(lines) + "\n"
 
@@ -187,7 +186,7 @@ def results() -> str:
     ]
     for group in dict.fromkeys(field.group for field in ROW_FIELDS):
         lines += ["", f"## {ROW_GROUPS.get(group, group)}", "", "| field | unit | meaning |", "|---|---|---|"]
-        lines += [f"| `{f.name}` | {f.unit} | {_cell(f.meaning)} |" for f in ROW_FIELDS if f.group == group]
+        lines += [f"| `{f.name}` | {f.unit} | {cell(f.meaning)} |" for f in ROW_FIELDS if f.group == group]
     return "\n".join(lines) + "\n"
 
 
@@ -208,12 +207,12 @@ def slurm() -> str:
     ]
     for reason in REASONS:
         stuck = "yes" if reason.stuck else ""
-        lines.append(f"| {_words(reason.pattern)} | {_cell(reason.words)} | {stuck} | {_cell(reason.advice)} |")
+        lines.append(f"| {_words(reason.pattern)} | {cell(reason.words)} | {stuck} | {cell(reason.advice)} |")
     lines += ["", "## How a job ended", ""]
     lines += ["Where the run itself could still say how it ended, its own word counts.", ""]
     lines += ["| Slurm says | state | it means | what to do |", "|---|---|---|---|"]
     for end in ENDS:
-        lines.append(f"| {_words(end.state)} | `{end.outcome}` | {_cell(end.words)} | {_cell(end.advice)} |")
+        lines.append(f"| {_words(end.state)} | `{end.outcome}` | {cell(end.words)} | {cell(end.advice)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -221,69 +220,6 @@ def _words(pattern: str) -> str:
     """The alternatives of a pattern, `*` for anything."""
     plain = pattern.replace(".*", "*").replace("(Max|Grp)", "Max*`, `QOSGrp").replace("(Job|Resource|Time)", "*")
     return ", ".join(f"`{word}`" for word in plain.split("|")).replace("Max**", "Max*")
-
-
-def _table(kind: type, prefix: str, *, nested: bool = True, without: type | None = None) -> list[str]:
-    rows = list(_rows(kind, prefix, nested, without))
-    if not rows:
-        return ["No keys of its own."]
-    return ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
-
-
-def _rows(kind: type, prefix: str, nested: bool, without: type | None = None) -> Iterator[str]:
-    hints = typing.get_type_hints(kind)
-    known = {field.name for field in dataclasses.fields(without)} if without else set()
-    for field in dataclasses.fields(kind):
-        if field.name in known:
-            continue
-        hint = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(hint):
-            if nested:
-                yield from _rows(typing.cast(type, hint), f"{prefix}{field.name}.", nested)
-            elif prefix == "":
-                text = field.metadata["help"]
-                yield f"| [`{field.name}`](#{field.name}) | section | | {_cell(text)} |"
-            continue
-        yield f"| `{prefix}{field.name}` | {_type_text(hint)} | {_default_text(field)} | {_meaning(field)} |"
-
-
-def _meaning(field: dataclasses.Field[typing.Any]) -> str:
-    text = str(field.metadata.get("help", ""))
-    allowed = field.metadata.get("allowed") or ()
-    minimum = field.metadata.get("minimum")
-    unit = field.metadata.get("unit")
-    facts = [f"Unit: {unit}."] if unit else []
-    facts += ["One of " + ", ".join(f"`{value}`" for value in allowed) + "."] if allowed else []
-    facts += [f"At least {minimum:g}."] if minimum is not None else []
-    facts += ["*transient*"] if field.metadata.get("transient") else []
-    return _cell(" ".join([text, *facts]))
-
-
-def _default_text(field: dataclasses.Field[typing.Any]) -> str:
-    factory = field.default_factory
-    value = factory() if factory is not dataclasses.MISSING else field.default
-    if value == "???":
-        return "**required**"
-    if value is None or value in ({}, []):
-        return ""
-    shown = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"`{_cell(shown)}`"
-
-
-def _type_text(hint: typing.Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is list:
-        return f"list of {_type_text(arguments[0])}"
-    if origin is dict:
-        return f"mapping to {_type_text(arguments[1])}"
-    return TYPE_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def _without_none(hint: typing.Any) -> typing.Any:
-    """`Optional[X]` -> X."""
-    arguments = typing.get_args(hint)
-    rest = [a for a in arguments if a is not type(None)]
-    return rest[0] if type(None) in arguments and len(rest) == 1 else hint
 
 
 LABELS = re.compile(r"(Source|Figure|Run|Ours): ")
@@ -314,10 +250,6 @@ def _head_lines(path: Path) -> list[str]:
             break
         lines.append(line.lstrip("# "))
     return lines
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _read(path: Path) -> str | None:

@@ -162,22 +162,15 @@ def _new_directory(parent: Path) -> SweepDir:
 
 
 def _cannot_write(path: Path, error: OSError) -> Problem:
-    return Problem(
-        "output-directory",
-        f"can't be written: {error.strerror or error}",
-        key="-o",
-        value=str(path),
-        allowed="a directory on a file system with space left that you may write to",
-        hint="name another directory with -o DIR, or set cluster.output_dir",
-    )
+    allowed = "a directory on a file system with space left that you may write to"
+    return _unusable(path, f"can't be written: {error.strerror or error}", allowed)
 
 
 def _unfit(path: Path, character: str) -> Problem:
-    return Problem(
-        "output-directory",
-        f"has the character {character!r}, which Slurm would not take as it is",
-        key="-o",
-        value=str(path),
-        allowed="a path without %, backslashes and line breaks",
-        hint="name another directory with -o DIR, or set cluster.output_dir",
-    )
+    what = f"has the character {character!r}, which Slurm would not take as it is"
+    return _unusable(path, what, "a path without %, backslashes and line breaks")
+
+
+def _unusable(path: Path, what: str, allowed: str) -> Problem:
+    hint = "name another directory with -o DIR, or set cluster.output_dir"
+    return Problem("output-directory", what, "-o", str(path), allowed, hint)

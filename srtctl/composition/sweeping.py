@@ -58,8 +58,7 @@ def read(config: dict[str, Any], source: Callable[[str], str], top_keys: Sequenc
     """
     if "sweep" not in config:
         return None
-    raw = config.pop("sweep")
-    parameters, zipped, prefix = _parameters(raw, source)
+    parameters, zipped, prefix = _parameters(config.pop("sweep"), source)
     found = Placeholders(set(parameters))
     for key in list(config):
         config[key] = found.replace(config[key], key)

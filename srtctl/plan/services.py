@@ -49,15 +49,8 @@ def _etcd(slot: int, programs: Programs, ports: PortBook) -> Process:
     argv += ["--log-level", "warn"]
     if _at_least(programs.versions.get("etcd", ""), (3, 5)):
         argv.append("--unsafe-no-fsync")  # unknown before 3.5; the data dies with the run anyway
-    return Process(
-        name="etcd",
-        role="etcd",
-        slot=slot,
-        argv=tuple(argv),
-        probe=Probe("http", address(slot, "etcd/client"), "/health", expect_json={"health": "true"}),
-        ready_timeout_s=READY_TIMEOUT_S,
-        container=False,
-    )
+    probe = Probe("http", address(slot, "etcd/client"), "/health", expect_json={"health": "true"})
+    return _service("etcd", slot, argv, probe)
 
 
 def _nats(slot: int, programs: Programs, ports: PortBook) -> Process:
@@ -66,15 +59,12 @@ def _nats(slot: int, programs: Programs, ports: PortBook) -> Process:
     argv = [programs.path("nats_server"), "-c", NATS_FILE, "-n", "srtctl", "-a", host_token(slot)]
     argv += ["-p", port_token("nats/client"), "-m", port_token("nats/monitor")]
     argv += ["-js", "-sd", f"{scratch_token(slot)}/nats"]
-    return Process(
-        name="nats",
-        role="nats",
-        slot=slot,
-        argv=tuple(argv),
-        probe=Probe("http", address(slot, "nats/monitor"), "/healthz", expect_json={"status": "ok"}),
-        ready_timeout_s=READY_TIMEOUT_S,
-        container=False,
-    )
+    probe = Probe("http", address(slot, "nats/monitor"), "/healthz", expect_json={"status": "ok"})
+    return _service("nats", slot, argv, probe)
+
+
+def _service(name: str, slot: int, argv: list[str], probe: Probe) -> Process:
+    return Process(name, name, slot, tuple(argv), probe=probe, ready_timeout_s=READY_TIMEOUT_S, container=False)
 
 
 def _at_least(version: str, wanted: tuple[int, ...]) -> bool:

@@ -124,15 +124,22 @@ def _on_slurm(
     return AllocationState(index, verdict.state, verdict.detail, status, record, job_id, job)
 
 
-def _without_job(directory: AllocationDir, record: Mapping[str, Any], view: JobView) -> tuple[str, str]:
-    intent = record.get("intent_at")
+def _never_begun(directory: AllocationDir, record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """State and detail of an allocation that was not to begin, or no more."""
     if record.get("refused") is not None:
         return "not_submitted", f"it was refused: {record['refused']}"
-    if intent is None:
+    if record.get("intent_at") is None:
         return "not_submitted", ""
     if directory.stop.exists():
         return "cancelled", "it was stopped before it began"
-    if time.time() - float(intent) <= INTENT_S:
+    return None
+
+
+def _without_job(directory: AllocationDir, record: Mapping[str, Any], view: JobView) -> tuple[str, str]:
+    known = _never_begun(directory, record)
+    if known is not None:
+        return known
+    if time.time() - float(record["intent_at"]) <= INTENT_S:
         return "queued", "it is being submitted"
     if view.problem is not None:
         return "unknown", f"its submission was cut off, and Slurm does not answer: {view.problem.message}"
@@ -171,14 +178,10 @@ def _local(sweep: SweepDir, record: dict[str, Any]) -> AllocationState:
 
 
 def _without_attempt(directory: AllocationDir, record: Mapping[str, Any], job: str | None) -> tuple[str, str]:
-    intent = record.get("intent_at")
-    if record.get("refused") is not None:
-        return "not_submitted", f"it was refused: {record['refused']}"
-    if intent is None:
-        return "not_submitted", ""
-    if directory.stop.exists():
-        return "cancelled", "it was stopped before it began"
-    if job is None and time.time() - float(intent) > INTENT_S:
+    known = _never_begun(directory, record)
+    if known is not None:
+        return known
+    if job is None and time.time() - float(record["intent_at"]) > INTENT_S:
         return "not_submitted", "its submission was interrupted"
     if job is not None and not _process_exists(str(job)):
         return "lost", f"its process {job} is gone and left nothing; see {directory.orchestrator_log}"

@@ -29,11 +29,7 @@ class Answer:
 
 
 def run(
-    argv: Sequence[str],
-    *,
-    timeout_s: float = TIMEOUT_S,
-    input_text: str | None = None,
-    check: bool = True,
+    argv: Sequence[str], *, timeout_s: float = TIMEOUT_S, input_text: str | None = None, check: bool = True
 ) -> Answer:
     """Run one of Slurm's client programs, untouched by the user's settings of its output.
 
