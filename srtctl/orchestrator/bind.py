@@ -136,11 +136,12 @@ class Bound:
         return str(self.nodes[slot].scratch / TEMPORARY)
 
     def endpoints(self) -> dict[str, str]:
-        """Process name -> the `host:port` of its first port."""
+        """Process name -> the `host:port` of its first port (of Dynamo's workers: the system port)."""
         found: dict[str, str] = {}
         for request in self.plan.ports:
-            owner = request.name.partition("/")[0]
-            found.setdefault(owner, f"{self.nodes[request.slot].address}:{self.ports[request.name]}")
+            owner, _, purpose = request.name.partition("/")
+            if owner not in found or purpose == "system":
+                found[owner] = f"{self.nodes[request.slot].address}:{self.ports[request.name]}"
         return found
 
     def _make_table(self) -> None:

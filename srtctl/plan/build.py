@@ -26,7 +26,7 @@ from srtctl.plan.model import (
     RenderedFile,
     Worker,
 )
-from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, host_token, port_token
+from srtctl.plan.ports import FRONTEND, PUBLIC, PortBook, address, answers_on, host_token, port_token
 from srtctl.plan.preparation import container_of, nginx_image, programs_inside, with_preparation
 from srtctl.plan.profiling import profiler, windows, with_profiler, with_time_for_reports
 from srtctl.plan.programs import Programs
@@ -152,8 +152,7 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
     named = {request.name for request in plan.ports}
     endpoints: dict[str, list[str]] = {role: [] for role in ROLES}
     for worker in plan.workers:
-        purpose = "http" if f"{worker.name}/http" in named else "system"
-        endpoints[worker.role].append(address(worker.ranks[0].slot, f"{worker.name}/{purpose}"))
+        endpoints[worker.role].append(address(worker.ranks[0].slot, answers_on(worker.name, named)))
     context = ClientContext(
         endpoint=plan.endpoint,
         model=plan.model,

@@ -5,6 +5,8 @@ These are requests. The numbers are fixed when the run begins, by trying them on
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from srtctl.plan.model import PortRequest
 
 PUBLIC = 8000
@@ -49,6 +51,12 @@ class PortBook:
 
 def port_token(name: str) -> str:
     return f"@port:{name}@"
+
+
+def answers_on(worker: str, ports: Container[str]) -> str:
+    """Name of the port where a worker answers HTTP: Dynamo's have their system port and no other."""
+    system = f"{worker}/system"
+    return system if system in ports else f"{worker}/http"
 
 
 def host_token(slot: int) -> str:

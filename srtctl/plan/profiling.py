@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from srtctl.plan.model import ROLES, Budgets, PortRequest, Process, Profiler, ProfilerTarget, Window, Worker
-from srtctl.plan.ports import address
+from srtctl.plan.ports import address, answers_on
 from srtctl.plan.programs import Programs
 from srtctl.plan.tokens import ORCHESTRATOR
 from srtctl.schema import JobConfig
@@ -90,9 +90,10 @@ def profiler(
 
 
 def _target(worker: Worker, ports: set[str]) -> ProfilerTarget:
-    purpose = "system" if f"{worker.name}/system" in ports else "http"
+    port = answers_on(worker.name, ports)
+    purpose = port.rpartition("/")[2]
     start, stop = ([f"{prefix}/{verb}_profile" for prefix in _PREFIXES[purpose]] for verb in ("start", "stop"))
-    where = address(worker.ranks[0].slot, f"{worker.name}/{purpose}")
+    where = address(worker.ranks[0].slot, port)
     return ProfilerTarget(worker.name, worker.role, worker.name, where, tuple(start), tuple(stop))
 
 

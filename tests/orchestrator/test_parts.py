@@ -106,6 +106,18 @@ def bound(tmp_path: Path, **changes: object) -> Bound:
     return Bound(plan, local_nodes(plan, made(tmp_path)), PortBook(os.getpid()), tmp_path, tmp_path)
 
 
+def test_where_processes_answer(tmp_path: Path) -> None:
+    names = ("etcd/client", "etcd/peer", "decode0/http", "decode0/nccl", "decode0/system", "prefill0/http")
+    one = bound(tmp_path, ports=tuple(port(name) for name in (*names, "frontend0/http")))
+    numbers = {name: f"127.0.0.1:{number}" for name, number in one.ports.items()}
+    assert one.endpoints() == {
+        "etcd": numbers["etcd/client"],
+        "decode0": numbers["decode0/system"],  # a worker of Dynamo's has no other
+        "prefill0": numbers["prefill0/http"],
+        "frontend0": numbers["frontend0/http"],
+    }
+
+
 def test_tokens(tmp_path: Path) -> None:
     files = (RenderedFile("conf/a.conf", "listen @host:slot1@:@port:frontend0/http@; # @iface:slot0@", 0o600),)
     one = bound(tmp_path, files=files, slots=(Slot(0, 1), Slot(1, 1)))

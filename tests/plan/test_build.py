@@ -327,8 +327,13 @@ def test_nothing_of_the_workload_is_in_a_deployment() -> None:
     assert to_json(plan_of(one)) == to_json(plan_of(other))
 
 
-def test_steps_know_the_servers() -> None:
-    made = disagg(benchmark__client_dedicated_node=True)
+@pytest.mark.parametrize(
+    ("backend", "frontend", "purpose"),
+    [("mocker", "dynamo", "system"), ("sglang", "dynamo", "system"), ("sglang", "sglang-router", "http")],
+)
+def test_steps_know_the_servers(backend: str, frontend: str, purpose: str) -> None:
+    made = disagg(backend=backend, benchmark__client_dedicated_node=True)
+    made.frontend = FrontendConfig(type=frontend)
     from srtctl.benchmarks import BENCHMARKS
 
     made.benchmark = BENCHMARKS["custom"].params(client_dedicated_node=True)
@@ -337,7 +342,7 @@ def test_steps_know_the_servers() -> None:
     (step,) = build_steps(made, plan, PROGRAMS, "c0", tokenizer_path=MODEL).steps
     assert step.slot == 2
     assert step.env["SRTCTL_ENDPOINT"] == plan.endpoint
-    assert step.env["SRT_PREFILL_ENDPOINTS"] == "@host:slot0@:@port:prefill0/system@"
+    assert step.env["SRT_PREFILL_ENDPOINTS"] == f"@host:slot0@:@port:prefill0/{purpose}@"  # where it answers
     assert step.env["SRTCTL_FRONTENDS"] == ",".join(plan.census.frontends)
 
 
