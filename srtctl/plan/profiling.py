@@ -20,8 +20,8 @@ DIRECTORY = "@attempt@/profiles"
 # What an engine is asked to record: kernels and the host with torch; with nsys only the marks of its capture range.
 ACTIVITIES = {"torch": ("CPU", "GPU"), "nsys": ("CUDA_PROFILER",)}
 
-# Dynamo's workers listen on their system port, plain servers on their own. Releases of Dynamo before 1.0 have the
-# shorter path.
+# Dynamo's workers listen on their system port, plain servers on their own. Releases of Dynamo from 0.8 to 1.1 have the
+# shorter path, 1.4 and later ones the longer.
 _PREFIXES = {"system": ("/engine/control", "/engine"), "http": ("",)}
 
 

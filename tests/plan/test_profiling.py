@@ -40,7 +40,8 @@ def test_nothing_changes_without_one() -> None:
 @pytest.mark.parametrize(
     ("frontend", "port", "paths"),
     [
-        # dynamo.sglang registers control/start_profile with its system server (1.4.2, 1.6.1); 0.8 had start_profile
+        # dynamo.sglang registers control/start_profile with its system server (1.4.0, 1.6.1); 0.8.1, 0.9.0, 1.0.0 and
+        # 1.1.0 start_profile
         ("dynamo", "system", ("/engine/control/start_profile", "/engine/start_profile")),
         ("sglang-router", "http", ("/start_profile",)),
     ],

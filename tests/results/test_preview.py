@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from functools import cache
@@ -23,7 +24,8 @@ CONTAINERS = (
     "model.container=lmsysorg/sglang:v0.5.23",
 )  # fmt: skip
 WIDE = ("mode=gb200-2p1d-dep32", "cluster=gb200-nvl72", "backend=sglang", "backend.flags=translate",
-        "model=dsr1-fp8", "benchmark=sa-1k1k", "model.container=lmsysorg/sglang:v0.5.23")  # fmt: skip
+        "model=dsr1-fp8", "benchmark=sa-1k1k", "model.container=lmsysorg/sglang:v0.5.23",
+        f"cluster.architecture={os.uname().machine}")  # fmt: skip  # the programs of this machine
 SWEEP = ("mode=agg,disagg", "benchmark.isl=64,128", "benchmark.osl=16,32", "-m")
 
 
