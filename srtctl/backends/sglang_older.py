@@ -30,6 +30,12 @@ SWITCHES = {
 # A part of what a newer value does: used where SGLang finds it fit, the newer one everywhere.
 NEAR = {(PREFILL_GRAPHS, "tc_piecewise"): "enable-piecewise-cuda-graph"}
 
+# Variables that flags took the place of, as 0.5.8.post1 says when it starts.
+VARIABLES = {
+    "fp4-gemm-backend": ("SGLANG_FLASHINFER_FP4_GEMM_BACKEND",),
+    "fp8-gemm-backend": ("SGLANG_ENABLE_FLASHINFER_GEMM", "SGLANG_SUPPORT_CUTLASS_BLOCK_FP8"),
+}
+
 # What older releases do unasked.
 _NO_PREFILL_GRAPHS = "no graphs of prefill before 0.5.10, unless enable-piecewise-cuda-graph asks for them"
 UNASKED = {
@@ -81,16 +87,27 @@ def near(name: str, wanted: Release) -> str:
     pairs = [(value, old) for (new, value), old in (SWITCHES | NEAR).items() if new == name and value is not True]
     pairs += [(value, old) for value, switches in _switches_of(name).items() for old in switches]
     words = dict.fromkeys(f"--{old}, which is --{name}={value}" for value, old in pairs if taken(wanted, old))
-    return " or ".join(words)
+    words |= dict.fromkeys(f"the variable {old}" for old in VARIABLES.get(name, ()) if old in wanted.variables)
+    unclear = [f"--{old}" for old in _replaced_by(name) if _is_switch(old) and taken(wanted, old)]
+    return " or ".join(words or unclear)
 
 
 def older_names(name: str) -> list[str]:
     """Flags in place of which some release named this one, with the value that they had; the newest first."""
     if name in BY_ATTENTION:
         return []
+    return [old for old in _replaced_by(name) if _is_switch(old) == _is_switch(name)]
+
+
+def _replaced_by(name: str) -> list[str]:
     newest = (release(version).flags for version in reversed(releases()))
     found = (old.name for flags in newest for old in flags.values() if old.deprecated == f"--{name}")
     return list(dict.fromkeys(found))
+
+
+def _is_switch(name: str) -> bool:
+    first = next((spec for spec in flag_history(name).values() if spec), None)
+    return first is not None and first["kind"] in ("switch", "toggle")
 
 
 def said(name: str) -> list[str]:

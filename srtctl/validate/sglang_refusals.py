@@ -31,8 +31,10 @@ LONGER_CONTEXT = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
 NEEDS_STEPS = ("speculative-eagle-topk", "speculative-num-draft-tokens")
 EAGLE_FAMILY = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
 # Other flags that choose an all-to-all backend by themselves.
-CHOOSE_BACKEND = ("enable-waterfill", "enable-deepep-waterfill", "enable-prefill-cp", "enable-prefill-context-parallel",
-                  "enable-dsa-prefill-context-parallel", "enable-nsa-prefill-context-parallel")  # fmt: skip
+CHOOSE_BACKEND = (
+    "enable-deepep-moe", "enable-waterfill", "enable-deepep-waterfill", "enable-prefill-cp",
+    "enable-prefill-context-parallel", "enable-dsa-prefill-context-parallel", "enable-nsa-prefill-context-parallel",
+)  # fmt: skip
 
 
 def replicas_of_a_worker(context: Context) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ import pytest
 from srtctl.backends.flags import Layered
 from srtctl.backends.sglang_flags import choose, layered, nearest
 from srtctl.backends.sglang_releases import FLAGS, VARIABLES, Release, order, release, releases, renamed_variables
-from srtctl.backends.sglang_translate import replacement, with_attention_ranks
+from srtctl.backends.sglang_translate import replacement, rewritten, with_attention_ranks
 from srtctl.schema import RoleFlags
 from tests.plan.jobs import disagg
 
@@ -178,6 +178,31 @@ def test_translation(version: str, written: dict[str, Any], made: dict[str, Any]
     assert found.values == made
     for name in found.translated:
         assert found.described(made)[name].endswith(" (translated)")
+
+
+# Flags of today whose older names the newest release still takes, as deprecated ones. What it makes of them is held by
+# tests/engine/test_resolution.py; about decode graphs alone, where it makes more of it, the older releases were read.
+STILL_TAKEN = {"attn-dp-size", "cuda-graph-backend-decode", "disable-decode-cuda-graph", "image-processor-backend",
+               "flashinfer-allreduce-fusion-backend", "smg-grpc-mode"}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [version for version in releases() if order(version) < order("0.5.22")])
+def test_there_and_back(version: str) -> None:
+    """Every value of every flag of today, as an older release takes it, and from there to today's again."""
+    old, new = release(version), release("0.5.23")
+    for name, flag in new.flags.items():
+        for value in flag.choices or ([True] if flag.kind in ("switch", "toggle") else [2]):
+            there = rewritten(name, value, {}, old)
+            if not there:
+                continue  # the same name, none, or nothing to be said
+            back = {new_name: its for old_name, was in there.items()
+                    for new_name, its in (rewritten(old_name, was, there, new) or {}).items()}  # fmt: skip
+            if name == "disable-prefill-cuda-graph":
+                assert back == {"cuda-graph-backend-prefill": "disabled"}
+            elif not back:
+                assert name in STILL_TAKEN and set(there) <= set(new.flags)
+            else:
+                assert back == {name: value}
 
 
 def test_attention_ranks_of_another_layer_stay() -> None:

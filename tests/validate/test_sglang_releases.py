@@ -213,6 +213,10 @@ OLDER = {
         "leave it out: no graphs of prefill before 0.5.10, unless enable-piecewise-cuda-graph asks for them",
     ("0.5.8", "flashinfer-allreduce-fusion-backend", "mnnvl"):
         "SGLang 0.5.8 has --enable-flashinfer-allreduce-fusion, which is --flashinfer-allreduce-fusion-backend=auto",
+    ("0.5.15", "elastic-ep-join-mode", "scale"):
+        "SGLang 0.5.15 has --elastic-ep-rejoin, which is --elastic-ep-join-mode=recover",
+    ("0.5.17", "expert-balancedness-report-mode", "both"): "SGLang 0.5.17 has --enable-expert-distribution-metrics",
+    ("0.5.7", "fp4-gemm-backend", "cutlass"): "SGLang 0.5.7 has the variable SGLANG_FLASHINFER_FP4_GEMM_BACKEND",
     ("0.5.10", "cp-strategy", "zigzag"):
         "SGLang 0.5.10 has --prefill-cp-mode or --nsa-prefill-cp-mode, by the model's kind of attention",
 }  # fmt: skip
