@@ -96,9 +96,12 @@ def _compose(argv: Sequence[str], session: Session) -> None:
     from srtctl.composition import arguments, refusals
     from srtctl.composition.salvage import kept_words
     from srtctl.composition.shape import adds_keys
+    from srtctl.composition.switches import as_typed
 
     words = arguments.split(argv)
-    overrides = list(words.overrides if words.completes else arguments.opened(words.overrides, adds_keys))
+    overrides = list(words.overrides)
+    if not words.completes:
+        overrides = as_typed(arguments.opened(overrides, adds_keys))
     session.config_dirs = words.values_of("-cd", "--config-dir")
     if session.recipe is not None:
         session.found += session.recipe.errors

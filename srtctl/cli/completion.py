@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 
-from srtctl.cli.apply import HYDRA_VALUES, VALUES
+from srtctl.cli.flags import HYDRA_VALUES, VALUES
 
 
 def line_for_hydra(environ: MutableMapping[str, str], verbs: Iterable[str], composing: Iterable[str]) -> bool:

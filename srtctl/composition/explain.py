@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from srtctl.composition.ownership import GROUPS
 from srtctl.composition.translate import COMMAND_LINE, nearest, options, translate, unknown_option
 from srtctl.composition.yamlfile import distinct
-from srtctl.errors import Problem, SrtctlError, errors_of
+from srtctl.errors import UNSET, Problem, SrtctlError, errors_of
 
 if TYPE_CHECKING:
     from srtctl.composition.recipes import Recipe
@@ -113,12 +113,28 @@ def of_word(word: str, session: Session) -> list[Problem]:
         return [_syntax(word, error)]
     values = _values_of(override)
     key = str(override.key_or_group)
+    if key.split(".")[0] == "sweep" and not word.startswith(("+", "~")):
+        return _of_parameter(key, override.value() if not override.is_sweep_override() else UNSET, session)
     if key in GROUPS and not any(isinstance(value, dict) for value in values):
         return _of_group(key, values, session)
     is_addition = word.startswith(("+", "~"))
     if is_addition or key.startswith("hydra") or "/" in key or override.package is not None:
         return []
     return _of_key(key, values)
+
+
+def _of_parameter(key: str, value: Any, session: Session) -> list[Problem]:
+    """`sweep.isl=1,2`: only parameters that the recipe sweeps have values to be replaced."""
+    contents = session.recipe.contents.values() if session.recipe is not None else ()
+    known = sorted({name for content in contents for name in content.get("sweep", {})})
+    if key.partition(".")[2] in known:
+        return []
+    hint = "sweep over keys themselves: benchmark.isl=1024,2048 -m"
+    if key in ("sweep", "sweep.mode"):
+        hint = "only a recipe can walk lists side by side: sweep: {mode: zip, parameters: {isl: [1, 2]}}"
+    allowed = ", ".join(f"sweep.{name}" for name in known)
+    message = "the recipe has no such sweep parameter" if contents else "without a recipe there are no parameters"
+    return [Problem("sweep", message, key, value, allowed, hint, COMMAND_LINE)]
 
 
 def _values_of(override: Any) -> list[Any]:

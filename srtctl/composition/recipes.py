@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from srtctl.composition import reading, sweeping, variants, yamlfile
+from srtctl.composition import reading, sweeping, switches, variants, yamlfile
 from srtctl.composition.ownership import OWNED, drop_owned, named_groups
 from srtctl.composition.plain import Prepared, prepare_plain, prepare_with_defaults
 from srtctl.composition.registration import PROVIDER
@@ -146,17 +146,25 @@ def _prepare(document: Document, variant: Variant, named: Mapping[str, str]) -> 
         raise SrtctlError([*broken, *prepared.errors, *_content_problems(prepared, source)])
     prepared.dropped = dropped
     params: dict[str, str] = {}
+    if not resolved:
+        swept = {} if section is None else {**section.placeholders, **section.keys}
+        prepared.errors += switches.in_texts(prepared.config, swept, source)
     if section is not None:
         prepared.warnings += section.warnings
         prepared.dropped += sweeping.forget_unused(section, prepared.config, groups)
         params = sweeping.apply(section, prepared.config)
         prepared.config = sweeping.use_texts(section, prepared.config)
-    owned = tuple(f"{path}." for group in groups for path in OWNED[group])
-    mine = {key: line for key, line in variant.lines.items() if not any(f"{key}.".startswith(path) for path in owned)}
-    lines = {key: f"{document.path}:{line}" for key, line in mine.items()}
+    lines = _lines_left(document, variant, groups)
     if section is not None and "sweep" in params:  # a table: its config paths are written in the sweep
         lines.update({key: source(f"sweep.parameters.{key}") for key in section.keys})
     return _Job(variant.name, prepared, section, lines, params)
+
+
+def _lines_left(document: Document, variant: Variant, groups: Sequence[str]) -> dict[str, str]:
+    """Where each key is written that no group has taken the place of."""
+    owned = tuple(f"{path}." for group in groups for path in OWNED[group])
+    mine = {key: line for key, line in variant.lines.items() if not any(f"{key}.".startswith(path) for path in owned)}
+    return {key: f"{document.path}:{line}" for key, line in mine.items()}
 
 
 def _content_problems(prepared: Prepared, source: Callable[[str], str]) -> list[Problem]:

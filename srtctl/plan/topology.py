@@ -110,6 +110,11 @@ def _placement_problems(job: JobConfig) -> list[Problem]:
     if job.resources.het_jobs and not is_disaggregated(job):
         problems.append(Problem("het-jobs", "only a disaggregated job has two components", "resources.het_jobs", True,
                                 "false"))  # fmt: skip
+    elif job.resources.het_jobs and job.resources.decode_nodes == 0:
+        problems.append(Problem(
+            "het-jobs", "decode workers share the prefill nodes, and a heterogeneous job has nodes for each of the two",
+            "resources.decode_nodes", 0, "at least 1, or null for as many as the workers need",
+            "resources.het_jobs=false where they are to share nodes"))  # fmt: skip
     if (job.frontend.count or 0) > MOST_FRONTENDS:
         problems.append(Problem("too-large", "no plan is made for so many frontends", "frontend.count",
                                 job.frontend.count, f"1 to {MOST_FRONTENDS}"))  # fmt: skip

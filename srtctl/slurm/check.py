@@ -134,7 +134,7 @@ def _tested(allocation: Allocation) -> Problem:
     said = one_line(answer.stderr)
     if answer.returncode != 0:
         reason = said.removeprefix("allocation failure: ")
-        asked = {name for part in components(allocation.batch) for name in part}
+        asked = {name: value for part in components(allocation.batch) for name, value in part.items()}
         return with_choices(problem_of(answer.stderr, f"Slurm would refuse it: {reason}", "cluster-check", asked))
     starts = re.search(r"to start at (\S+) using .* on (?:nodes )?(\S+)", said)
     when = f"; as things stand it would start at {starts[1]} on {starts[2]}" if starts else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from srtctl.errors import Problem
+from srtctl.errors import UNSET, Problem
+from srtctl.schema import SlurmConfig
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,16 @@ _MEANINGS = (
              "cluster.use_gpus_per_node_directive=false asks for no GPUs at all"),
     _Meaning("invalid node name|node name specified", "slurm.nodelist slurm.exclude", "`sinfo -N` lists the nodes"),
     _Meaning("node count specification", "resources", "`sinfo -s` shows how many nodes each partition has"),
-    _Meaning("requested node configuration is not available", "resources",
+    _Meaning("requested node configuration is not available",
+             "resources slurm.gres slurm.mem slurm.constraint sbatch_directives.cpus-per-task",
              "no node has all that a node of this job asks for: GPUs, memory, features; "
              "`sinfo -o '%P %D %G %m %f'` shows what they have"),
     _Meaning("memory specification|memory required", "slurm.mem", "slurm.mem=0 asks for all memory of each node"),
+    _Meaning("more processors requested", "resources sbatch_directives.cpus-per-task",
+             "`sinfo -o '%P %c'` shows the CPUs of nodes"),
+    _Meaning("license", "sbatch_directives.licenses", "`scontrol show licenses` lists them"),
+    _Meaning("invalid --(?:begin|deadline) specification", "sbatch_directives.begin sbatch_directives.deadline",
+             "a time such as now+2hours, 16:00 or 2027-01-31T16:00"),
     _Meaning("dependency", "slurm.dependency", "the jobs it names must be known to Slurm still"),
     _Meaning("violates accounting|submit limit|policy|association", "slurm.qos",
              "a limit of your account or QOS: `sacctmgr show assoc user=$USER` and `sacctmgr show qos` show them; "
@@ -57,25 +64,40 @@ _MEANINGS = (
     _Meaning("access/permission denied|permission denied", "", "ask who runs the cluster whether you may use it"),
 )  # fmt: skip
 
+_SPECIFICATION = re.compile(r"[Ii]nvalid --([a-z-]+) specification")
+_KEYS = frozenset(f"slurm.{name.replace('_', '-')}" for name in SlurmConfig.__dataclass_fields__)
+_ASK_NOTHING = (("mem", "0"),)  # all memory of a node: every job has it
+
 _NOISE = re.compile(r"^\s*(?:\w+: )?(?:error: |fatal: )?")
 _NO_MESSAGE = re.compile(r'^\s*(?:Try "|srun: |$)')
 
 
-def problem_of(text: str, message: str, rule: str = "slurm", asked: Collection[str] = ()) -> Problem:
+def problem_of(text: str, message: str, rule: str = "slurm", asked: Mapping[str, str | None] | None = None) -> Problem:
     """A problem with what Slurm's message `text` is about and what to do.
 
     Args:
         text: What the program wrote.
         message: What to say.
         rule: The problem's id.
-        asked: Options that the job had, such as `gres`.
+        asked: Options that the job had, such as `gres`, with their values.
     """
+    there = {name: value for name, value in (asked or {}).items() if (name, value) not in _ASK_NOTHING}
     for meaning in _MEANINGS:
         if re.search(meaning.pattern, text, re.IGNORECASE):
             keys = meaning.key.split(" ")
-            used = (key for key in keys if key.rpartition(".")[2].replace("_", "-") in asked)
-            return Problem(rule, message, next(used, keys[0]), hint=meaning.hint)
+            used = {key: name for key in keys if (name := key.rpartition(".")[2].replace("_", "-")) in there}
+            value = ", ".join(_option(name, there[name]) for name in used.values()) or UNSET
+            return Problem(rule, message, next(iter(used), keys[0]), value, hint=meaning.hint)
+    option = _SPECIFICATION.search(text)
+    if option is not None:
+        key = f"slurm.{option[1]}" if f"slurm.{option[1]}" in _KEYS else f"sbatch_directives.{option[1]}"
+        shown = _option(option[1], there[option[1]]) if option[1] in there else UNSET
+        return Problem(rule, message, key, shown, hint=f"`man sbatch` says what --{option[1]} takes")
     return Problem(rule, message)
+
+
+def _option(name: str, value: str | None) -> str:
+    return f"--{name}" if value is None else f"--{name}={value}"
 
 
 def last_message(text: str) -> str:

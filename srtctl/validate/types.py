@@ -196,7 +196,9 @@ def _missing(key: str) -> Problem:
 
 def _wrong_type(kind: Kind, value: Any, key: str) -> Problem:
     hint = ""
-    if kind.name == "str" and isinstance(value, (Mapping, list, tuple)):
+    if kind.name == "str" and value is None:
+        hint = "leave the key out, or write '' for an empty text"
+    elif kind.name == "str" and isinstance(value, (Mapping, list, tuple)):
         hint = "put the whole value in quotes, so that it is text and not YAML structure"
     elif kind.name == "list" and isinstance(value, str):
         hint = f"write it as a list: [{', '.join(part.strip() for part in value.split(','))}]"
@@ -211,6 +213,8 @@ def _unknown_key(prefix: str, name: Any, value: Any, plans: Mapping[str, FieldPl
     near = near_words(str(name), plans)
     meant = [prefix + word for word in near] or list(_keys_by_last_part().get(str(name), ()))[:3]
     hint = f"did you mean {' or '.join(near or meant)}?" if meant else ""
+    if prefix == "slurm." and not meant:
+        hint = f"other options of sbatch: sbatch_directives.{str(name).replace('_', '-')}"
     shown = _shown(str(name), value) if not isinstance(value, (Mapping, list)) else UNSET
     where = prefix.rstrip(".") or "the job"
     # what decides the keys of a node is asked for by everything else
@@ -246,7 +250,9 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
     names = list(known)
     exact = {_folded(name): name for name in names}.get(_folded(word))
     # three letters are near to too much: fp3 is no misspelt fp32
-    return [exact] if exact else difflib.get_close_matches(word, names, n=3, cutoff=0.7) if len(word) > 3 else []
+    if exact or len(word) <= 3:
+        return [exact] if exact else []
+    return difflib.get_close_matches(word, names, n=3, cutoff=0.7) or [n for n in names if n.startswith(word)][:3]
 
 
 def _folded(word: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from srtctl import __version__, cli
-from srtctl.cli.apply import Arguments, own_overrides, parse, quote
+from srtctl.cli.apply import own_overrides, quote
+from srtctl.cli.flags import Arguments, parse
 from srtctl.errors import SrtctlError
 from srtctl.recipe import split_selector
 

@@ -116,6 +116,7 @@ def test_placement_beside_decode_workers() -> None:
         ),
         (disagg(benchmark__client_placement="last_decode", **of(CLIENT)), "benchmark.client_placement", "dedicated"),
         (agg(het_jobs=True), "resources.het_jobs", "two components"),
+        (disagg(het_jobs=True, decode_nodes=0), "resources.decode_nodes", "share the prefill nodes"),
         (job(), "resources", "no worker"),
         (disagg(agg_workers=1, agg_nodes=1), "resources", "aggregated"),
         (job(prefill_workers=1, prefill_nodes=1), "resources.decode_workers", "need decode"),

@@ -90,9 +90,18 @@ def test_check_cluster_asks_slurm_about_each_deployment(slurm_user: SlurmUser) -
     done = slurm_user.srtctl("dry-run", "-f", recipe, "slurm.reservation=none,nope", "-m", "--check-cluster")
     assert done.returncode == 2
     assert "slurm.reservation: Slurm would refuse it" in done.stderr
-    for setting in ("slurm.nodelist=n9", "slurm.exclude=n9", "slurm.gres=tpu:1"):
+    for setting, value in {
+        "slurm.nodelist=n9": "'--nodelist=n9'",
+        "slurm.exclude=n9": "'--exclude=n9'",
+        "slurm.gres=tpu:1": "'--gres=tpu:1'",
+        "slurm.mem=900G": "'--mem=900G'",
+        "slurm.constraint=nope": "'--constraint=nope'",
+        "sbatch_directives.begin=tomorow": "'--begin=tomorow'",
+        "sbatch_directives.distribution=wild": "'--distribution=wild'",
+    }.items():
         done = slurm_user.srtctl("dry-run", "-f", recipe, setting, "--check-cluster")
         assert done.returncode == 2 and f"{setting.partition('=')[0]}: Slurm would refuse it" in done.stderr
+        assert f"  value:   {value}\n" in done.stderr, done.stderr
     assert not slurm_user.queued()
     done = slurm_user.srtctl("dry-run", "--check-cluster")
     assert done.returncode == 2 and "only a Slurm cluster can be asked" in done.stderr

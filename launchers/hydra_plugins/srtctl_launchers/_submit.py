@@ -107,7 +107,7 @@ class SrtSlurmExecutor(slurm.SlurmExecutor):
                 job = self._submit_command("")
         except FailedJobError as error:
             text = str(error)
-            asked = {name for part in components(self._text) for name in part}
+            asked = {name: value for part in components(self._text) for name, value in part.items()}
             refused = problem_of(text, one_line(text) or "sbatch failed", asked=asked)
             raise SrtctlError(refused, ExitCode.UNAVAILABLE) from error
         return JobId(str(job.job_id), self._cluster)
