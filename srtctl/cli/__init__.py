@@ -66,6 +66,8 @@ def _run(verb: str, rest: list[str]) -> int:
 def _help(topics: list[str]) -> int:
     if topics and topics[0] in VERBS:
         return _run(topics[0], ["--help"])
+    if topics:
+        return _unknown_verb(topics[0])
     print(HELP)
     return ExitCode.OK
 

@@ -15,29 +15,46 @@ if TYPE_CHECKING:
     from srtctl.invocation import Invocation
 
 APPLY_HELP = """\
-usage: srtctl {verb} [-f RECIPE[:VARIANT] | -f DIRECTORY | -f -] [key=value ...] [group=option ...] [-m]
+usage: srtctl {verb} [-f RECIPE[:VARIANT] | -f DIRECTORY | -f -]
+              [key=value ...] [group=option ...] [-m]
 
 {what}
 
-  -f, --file FILE[:VARIANT]   recipe to start from; without it the job is composed from the groups alone.
-                              A directory: every *.yaml in it, as one sweep, all or none; -: standard input
-  -m, --multirun              sweep over comma lists, ranges, globs: mode=agg,disagg benchmark.isl=range(1024,4097,1024)
-  --setup-script SCRIPT       script to run before every worker (a path from here, else beside the recipe)
-  --tags a,b                  words to find the run by
-  --wait                      stay until the results are there, with live progress; Ctrl-C detaches
-  -o, --output-dir DIR        where results go
-  --resume SWEEP              run what that sweep lacks: as it was (with other slurm.* or launcher.* settings if given),
-                              or, with a recipe or other overrides, what these points lack
-  resume=true                 the same for the newest sweep that has any of the points; a new sweep where there is none
-  --check-cluster             let Slurm judge every job first (sbatch --test-only)
-  --json                      print one JSON document
-  --sources                   show where each value came from (dry-run)
-  -v, --verbose               show every process with its whole environment (dry-run)
+  -f, --file FILE[:VARIANT]  recipe to start from; without it the job is made of
+                             the groups alone. A directory: every *.yaml in it,
+                             as one sweep, all or none. -: standard input
+  key=value                  any key of the job: benchmark.isl=2048
+  group=option               any option of a group: mode=disagg. One that there
+                             is not (mode=?) is answered with those there are
+  -m, --multirun             sweep over lists, ranges and globs of values:
+                             mode=agg,disagg 'benchmark.isl=range(64,257,64)'
+  --setup-script SCRIPT      runs before every worker (a path from here, else
+                             beside the recipe)
+  --tags a,b                 words to find the run by
+  --wait                     stay until the results are there, with live
+                             progress; Ctrl-C detaches
+  -o, --output-dir DIR       where results go; else the cluster's output_dir,
+                             else ./outputs
+  --resume SWEEP             run what that sweep lacks: as it was (slurm.* and
+                             launcher.* may be given anew), or, with a recipe or
+                             other overrides, what these points lack
+  resume=true                the same for the newest sweep that has any of the
+                             points; a new sweep where there is none
+  --check-cluster            let Slurm judge each job first (sbatch --test-only)
+  --json                     print one JSON document
+  --sources                  dry-run: where each value came from
+  -v, --verbose              dry-run: every key, and every process with its
+                             whole environment
 
-Hydra's flags work too: --cfg job, --info, --resolve, --config-dir DIR, -sc install=bash; see srtctl --hydra-help."""
+Hydra's flags work too: --cfg job, --info, --resolve, --config-dir DIR,
+-sc install=bash (shell completion); see srtctl --hydra-help.
+
+  srtctl {verb} mode=disagg                    a simulated job on this machine
+  srtctl {verb} -f recipe.yaml benchmark.isl=2048
+  srtctl {verb} mode=agg,disagg benchmark.isl=1024,8192 -m"""
 
 WHAT = {
-    "apply": "Compose a job, check it, plan it and start it. Returns at once; `srtctl status` shows what it does.",
+    "apply": "Compose a job, check it, plan it and start it. Returns at once; see it with\n`srtctl status`.",
     "dry-run": "Everything that `apply` does, except that nothing is started.",
     "validate": "The same as dry-run.",
 }

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from srtctl.rundir import SweepDir
 
 EPILOG = """\
-Servers are stopped in order and results so far are kept; jobs that wait are taken out of the queue. What has not ended
-when the time is over is killed. Cancelling what has ended already is no error.
-Exit code: 0 when nothing of the sweep runs or waits any more, 1 when something could not be stopped from here."""
+Servers are stopped in order and results so far are kept; jobs that wait are
+taken out of the queue. What has not ended when the time is over is killed.
+Cancelling what has ended already is no error.
+Exit code: 0 when nothing of the sweep runs or waits any more, 1 when something
+could not be stopped from here."""
 
 MOST_LINES = 8  # about single allocations
 POLL_S = 0.1

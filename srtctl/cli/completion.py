@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 
-from srtctl.cli.flags import HYDRA_VALUES, VALUES
+from srtctl.cli.flags import HYDRA_SWITCHES, HYDRA_VALUES, SWITCHES, VALUES
+
+_FLAGS = {flag for table in (SWITCHES, VALUES, HYDRA_SWITCHES, HYDRA_VALUES) for flag in table if flag.startswith("-")}
 
 
 def line_for_hydra(environ: MutableMapping[str, str], verbs: Iterable[str], composing: Iterable[str]) -> bool:
-    """Rewrite COMP_LINE to program, overrides and the word that is being typed; print verbs where one may stand.
+    """Rewrite COMP_LINE to program, overrides and the word that is being typed; print verbs and flags where they stand.
 
     Hydra parses the line with its own parser, which complains about our verbs and flags in the middle of the prompt.
 
@@ -28,7 +30,10 @@ def line_for_hydra(environ: MutableMapping[str, str], verbs: Iterable[str], comp
         if before[0] not in composing:
             return False
         before = before[1:]
-    if typed.startswith("-") or (before and before[-1] in VALUES.keys() | HYDRA_VALUES):
+    if typed.startswith("-"):
+        print(" ".join(flag for flag in sorted(_FLAGS) if flag.startswith(typed)))
+        return False
+    if before and before[-1] in VALUES.keys() | HYDRA_VALUES:
         return False
     overrides = [word for word in before if "=" in word and not word.startswith("-")]
     line = " ".join([program, *overrides, typed])

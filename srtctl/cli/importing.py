@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from srtctl.composition.importing import Importer
 
 EPILOG = """\
-What is served becomes an option of the group `model`, workers with their flags and variables one of `mode`, random
-prompts at a ladder of concurrencies one of `benchmark`; options that are there with the same content are used again.
-A file with `sweep:` becomes one recipe with it; a file with variants one recipe for each. Each recipe that is made has
-been composed beside its original: the same points with the same values, or nothing is written.
+What is served becomes an option of the group `model`, workers with their flags
+and variables one of `mode`, random prompts at a ladder of concurrencies one of
+`benchmark`; options that are there with the same content are used again. A
+file with `sweep:` becomes one recipe with it; a file with variants one recipe
+for each. Each recipe that is made has been composed beside its original: the
+same points with the same values, or nothing is written.
 
-  srtctl import h200.yaml                     makes imported/h200.yaml and imported/conf/…
-  srtctl import recipes/ -o ours              every *.yaml below the directory
-  srtctl import gb200.yaml:override_small     one variant; globs too
-  srtctl apply -f imported/h200.yaml          options in `conf` beside a recipe are found"""
+  srtctl import h200.yaml                 imported/h200.yaml and imported/conf/…
+  srtctl import recipes/ -o ours          every *.yaml below the directory
+  srtctl import gb200.yaml:override_small one variant; globs too
+  srtctl apply -f imported/h200.yaml      finds the options in `conf` beside it"""
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="srtctl import",
-        description="Turn job files of srt-slurm into options of groups and short recipes, with equal plans.",
+        description="Turn job files of srt-slurm into groups and short recipes, with equal plans.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from srtctl.slurm.partitions import Partition
 
 EPILOG = """\
-Slurm is asked for its partitions, GPUs, accounts and plug-ins, and one node (a step of a second, if a node is free) for
-its network interfaces, interpreters and GPUs. The file is shown before it is written. As cluster/default.yaml it is the
-cluster of every recipe that names none; under another name, `cluster=NAME` chooses it.
+Slurm is asked for its partitions, GPUs, accounts and plug-ins, and one node (a
+step of a second, if a node is free) for its network interfaces, interpreters
+and GPUs. The file is shown before it is written. As cluster/default.yaml it is
+the cluster of every recipe that names none; under another name, `cluster=NAME`
+chooses it.
 
   srtctl init                          ask, show, ask back, write
   srtctl init --partition h100 --name h100
   srtctl init --dry-run                only show it
-  srtctl init --from srtslurm.yaml     from a cluster file of srt-slurm (cluster=srtslurm uses one as it is)"""
+  srtctl init --from srtslurm.yaml     from a cluster file of srt-slurm
+                                       (cluster=srtslurm uses one as it is)"""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

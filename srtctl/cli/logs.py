@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from srtctl.rundir import SweepDir
 
 EPILOG = """\
-SWEEP is an id, a name or a path (default: the latest run). PROCESS is a name such as prefill0, decode1, frontend0,
-nginx, etcd, nats, client, or orchestrator (the default).
-`client` is the log of the latest measurement; client/c0008 is that of one measurement.
+SWEEP is an id, a name or a path (default: the latest run). PROCESS is a name
+such as prefill0, decode1, frontend0, nginx, etcd, nats, client, or
+orchestrator (the default).
+`client` is the log of the latest measurement; client/c0008 is that of one
+measurement.
 
   srtctl logs -f                     follow what the latest run says
   srtctl logs 3fa2c1 nginx           a process of another run

@@ -10,12 +10,14 @@ from typing import Any
 from srtctl.errors import ExitCode
 
 EPILOG = """\
-Every point of the sweep has at least one row; a point without a result is a row with its state.
+Every point of the sweep has at least one row; a point without a result is a
+row with its state.
 Exit code: 0 when every point has a valid result, 1 otherwise.
 
   srtctl results                                   the latest run
-  srtctl results nightly --columns +e2el_p99_ms    the latest run of the job `nightly`, with one more column
-  srtctl results 20260131-120000-3fa2c1 --csv      every field, for a spreadsheet"""
+  srtctl results nightly --columns +e2el_p99_ms    the latest of that name, with
+                                                   one more column
+  srtctl results 20260131-120000-3fa2c1 --csv      every field"""
 
 
 def main(argv: list[str]) -> int:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from srtctl.results.state import AllocationState, SweepState
 
 EPILOG = """\
-The command is printed, not run: it goes to standard output alone, so that it can be copied, edited, or run by
-`eval "$(srtctl ssh decode0)"`. Under Slurm it is a step beside the others of the job: on the same node, in the same
+The command is printed, not run: it goes to standard output alone, so that it
+can be copied, edited, or run by `eval "$(srtctl ssh decode0)"`. Under Slurm it
+is a step beside the others of the job: on the same node, in the same
 container, seeing the same files. It ends when the job ends.
 
   srtctl ssh                   beside the first worker of the latest run

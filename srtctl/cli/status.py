@@ -9,13 +9,15 @@ from pathlib import Path
 from srtctl.errors import ExitCode
 
 EPILOG = """\
-The state is read from the run's own files, and from whether its orchestrator still lives; Slurm is asked once for all
-of your jobs. A run that ended without saying so is `lost`, never `running`.
-Exit code: 0 while it is active and when all is well; 1 when a point failed, is invalid, or has no result.
+The state is read from the run's own files, and from whether its orchestrator
+still lives; Slurm is asked once for all of your jobs. A run that ended without
+saying so is `lost`, never `running`.
+Exit code: 0 while it is active and when all is well; 1 when a point failed, is
+invalid, or has no result.
 
-  srtctl status               the latest run
-  srtctl status --watch       until it has ended; Ctrl-C stops the watching, not the run
-  srtctl status --all         one line for each run"""
+  srtctl status            the latest run
+  srtctl status --watch    until it has ended; Ctrl-C ends the watching only
+  srtctl status --all      one line for each run"""
 
 
 def main(argv: list[str]) -> int:

@@ -17,12 +17,13 @@ tools that can be installed:
   client                    aiperf, the benchmark client
   lm-eval                   lm-evaluation-harness, for benchmark=lm-eval
   services                  etcd, nats-server and nginx
-Each goes into an environment of its own in the tools directory: --directory, else $SRTCTL_TOOLS_DIR,
-else tools/ in srtctl's own environment. On a cluster choose a directory that all nodes see, and set
-cluster.tools.directory to it.
+Each goes into an environment of its own in the tools directory: --directory,
+else $SRTCTL_TOOLS_DIR, else tools/ in srtctl's own environment. On a cluster
+choose a directory that all nodes see, and set cluster.tools.directory to it.
 
-`fetch` gets tools for nodes of another architecture than this machine's, and starts none of them. They go into
-<tools directory>/<architecture>, where jobs with cluster.architecture=<architecture> find them."""
+`fetch` gets tools for nodes of another architecture than this machine's, and
+starts none of them. They go into <tools directory>/<architecture>, where jobs
+with cluster.architecture=<architecture> find them."""
 
 
 def main(argv: list[str]) -> int:
@@ -42,7 +43,10 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="srtctl tools", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="srtctl tools",
+        description="Which programs from outside are there, and get those that are not.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", metavar="list | install | fetch", required=True)
     show = verbs.add_parser("list", help="show each program, its release and its path")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from srtctl import __version__, cli
 from srtctl.cli.apply import own_overrides, quote
-from srtctl.cli.flags import Arguments, parse
+from srtctl.cli.flags import SWITCHES, VALUES, Arguments, parse
 from srtctl.errors import SrtctlError
 from srtctl.recipe import split_selector
 
@@ -92,6 +94,34 @@ def test_help_and_version(capsys):
     assert run(capsys)[1] == out
     assert run(capsys, "--version")[1] == f"srtctl {__version__}\n"
     assert "usage: srtctl dry-run" in run(capsys, "dry-run", "--help")[1]
+
+
+@pytest.mark.parametrize("verb", ["", *cli.VERBS])
+def test_help_fits_80_columns(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = help_of(capsys, *([verb] if verb else []), "--help")
+    assert len(out.splitlines()) > 10
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
+def help_of(capsys, *argv):
+    with contextlib.suppress(SystemExit):
+        cli.main(list(argv))
+    return capsys.readouterr().out
+
+
+def test_help_names_every_verb_and_flag(capsys):
+    out = run(capsys, "--help")[1]
+    assert [verb for verb in cli.VERBS if verb not in out] == []
+    out = run(capsys, "apply", "--help")[1]
+    assert [flag for flag in (*SWITCHES, *VALUES) if flag not in out and flag != "--output"] == []
+
+
+def test_help_about_something(capsys):
+    code, _, err = run(capsys, "help", "reslts")
+    assert code == 2
+    assert "did you mean `srtctl results`?" in err
+    assert "usage: srtctl results" in help_of(capsys, "help", "results")
 
 
 def test_an_unknown_command_gets_a_suggestion(capsys):

@@ -19,7 +19,9 @@ from srtctl import cli
         ("srtctl can", {"cancel"}),
         ("srtctl dry-run -f mo", set()),
         ("srtctl --cfg jo", set()),
-        ("srtctl apply --js", set()),
+        ("srtctl apply --js", {"--json"}),
+        ("srtctl apply --re", {"--resume", "--resolve"}),
+        ("srtctl dry-run -f r.yaml --ver", {"--verbose", "--version"}),
         ("srtctl logs pre", set()),
     ],
 )
