@@ -164,6 +164,30 @@ def shorten(text: str, limit: int = 160) -> str:
     return f"{text[:keep]} ... {text[-keep:]}"
 
 
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`did you mean …?` for a misspelt word, or an empty text."""
+    close = near_words(word, known)
+    return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def near_words(word: str, known: Iterable[str]) -> list[str]:
+    """What a misspelt word may be meant to be, the nearest first; three at most."""
+    import difflib
+
+    names = list(known)
+    exact = {_folded(name): name for name in names}.get(_folded(word))
+    # three letters are near to too much: fp3 is no misspelt fp32
+    if exact:
+        return [exact]
+    if len(word) <= 3:
+        return [name for name in names if len(word) > 1 and name.startswith(word)][:3]
+    return difflib.get_close_matches(word, names, n=3, cutoff=0.7) or [n for n in names if n.startswith(word)][:3]
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
+
+
 class _Text(str):
     """Stands for an unhashable value; its repr is the value's."""
 

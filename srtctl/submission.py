@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from srtctl import invocation, rundir
-from srtctl.errors import ExitCode, Problem, SrtctlError, format_problems
+from srtctl.errors import ExitCode, Problem, SrtctlError, counted, format_problems
 from srtctl.manifest import Ledger
 from srtctl.rundir import SweepDir
 from srtctl.schema import JobConfig
@@ -98,7 +98,7 @@ def _refused(sweep: Sweep, allocation: Allocation, directory: SweepDir, error: E
     hint = f"{said.hint}\n  hint: " if said.hint else ""
     return Problem(
         "submission",
-        f"allocation {allocation.index} ({_count(len(allocation.points), 'point')}) was refused: {said.message}",
+        f"allocation {allocation.index} ({counted(len(allocation.points), 'point')}) was refused: {said.message}",
         key=said.key,
         hint=f"{hint}{before}; when the reason is mended, `{resume}` submits the {left} that are left, "
         "with other queue settings if you add them (slurm.partition=NAME)",
@@ -126,7 +126,7 @@ def _say_submitted(sweep: Sweep, directory: SweepDir) -> None:
     allocations = [r for r in manifest["allocations"] if r["index"] >= sweep.allocations[0].index]
     jobs = ", ".join(str(record["job_id"]) for record in allocations[:8]) + (", …" if len(allocations) > 8 else "")
     word = "submitted" if sweep.resumed is None else "resumed"
-    print(f"{word} {directory.sweep_id}: {_count(points, 'point')} on {_count(len(allocations), 'deployment')}")
+    print(f"{word} {directory.sweep_id}: {counted(points, 'point')} on {counted(len(allocations), 'deployment')}")
     if sweep.resumed is not None:
         print(f"  before:  {beside(sweep.resumed)}")
     print(f"  jobs:    {jobs}")
@@ -138,7 +138,7 @@ def _say_submitted(sweep: Sweep, directory: SweepDir) -> None:
 def beside(resumed: Resumption) -> str:
     """The points of a resumed sweep that are not run now."""
     running = f", {len(resumed.running)} still wait or run" if resumed.running else ""
-    return f"{_count(len(resumed.measured), 'point')} with results{running}"
+    return f"{counted(len(resumed.measured), 'point')} with results{running}"
 
 
 def nothing_missing(resumed: Resumption, job: JobConfig) -> None:
@@ -161,10 +161,6 @@ def _metric(sweep: Sweep, directory: SweepDir, index: int) -> float | None:
     name = sweep.points[0].job.launcher.metric
     values = [row[name] for row in (result or {}).get("rows", []) if row.get(name) is not None]
     return max(values) if values else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _shown(path: Path) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 
 from srtctl.cli.help import HELP, VERSION_TEXT
-from srtctl.errors import ExitCode, SrtctlError, format_problems
+from srtctl.errors import ExitCode, SrtctlError, format_problems, near_words
 
 # verb -> module in this package whose `main(argv) -> int` carries it out
 VERBS = {
@@ -78,9 +78,7 @@ def _looks_like_a_verb(word: str) -> bool:
 
 
 def _unknown_verb(word: str) -> int:
-    import difflib
-
-    close = difflib.get_close_matches(word, VERBS, n=1)
+    close = near_words(word, VERBS)
     hint = f"did you mean `srtctl {close[0]}`?" if close else "`srtctl --help` lists the commands"
     allowed = f"{', '.join(VERBS)}, or overrides such as mode=disagg"
     _say(f"error: unknown command `{word}`\n  allowed: {allowed}\n  hint: {hint}")

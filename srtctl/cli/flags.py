@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, suggestion
 
 SWITCHES = {
     "--json": "as_json",
@@ -114,6 +113,5 @@ def _is_hydra_flag(flag: str) -> bool:
 
 def _unknown_flag(word: str) -> Problem:
     known = [*SWITCHES, *VALUES, *HYDRA_SWITCHES, *HYDRA_VALUES]
-    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`srtctl apply --help` lists the flags"
+    hint = suggestion(word.partition("=")[0], known) or "`srtctl apply --help` lists the flags"
     return Problem("flag", f"unknown flag {word}", hint=hint, source="command line")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srtctl.errors import ExitCode, Problem, SrtctlError
+from srtctl.errors import ExitCode, Problem, SrtctlError, suggestion
 
 if TYPE_CHECKING:
     from srtctl.slurm.discover import SlurmFacts
@@ -98,8 +98,7 @@ def _say_choice(facts: SlurmFacts, partition: Partition, wanted: str | None) -> 
 
 def _no_partition(facts: SlurmFacts, wanted: str | None) -> Problem:
     known = [one.name for one in facts.partitions]
-    close = difflib.get_close_matches(wanted or "", known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`sinfo -s` shows them with their limits"
+    hint = suggestion(wanted or "", known) or "`sinfo -s` shows them with their limits"
     return Problem("partition", "there is no such partition", "--partition", wanted, ", ".join(known) or "none", hint)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srtctl.errors import ExitCode, Problem, SrtctlError
+from srtctl.errors import ExitCode, Problem, SrtctlError, suggestion
 
 if TYPE_CHECKING:
     from srtctl.results.state import SweepState
@@ -212,12 +212,10 @@ def _print_from(path: Path, offset: int) -> int:
 
 
 def _unknown(name: str, known: list[str]) -> Problem:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "another allocation's processes: --allocation N"
+    hint = suggestion(name, known) or "another allocation's processes: --allocation N"
     return Problem("no-process", f"there is no process {name!r} in this run", allowed=", ".join(known), hint=hint)
 
 
 def _out_of_range(flag: str, value: int, count: int) -> Problem:
-    return Problem("no-such-number", "the sweep has no such one", key=flag, value=value, allowed=f"0 to {count - 1}")
+    message = f"the sweep has no such {flag.removeprefix('--')}"
+    return Problem("no-such-number", message, flag, value, f"0 to {count - 1}")

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from srtctl.errors import ExitCode, Problem, SrtctlError
+from srtctl.errors import ExitCode, Problem, SrtctlError, suggestion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ def _het_group(plan: Plan, slot: int) -> int | None:
 def _allocation(found: SweepState, wanted: int | None) -> AllocationState:
     known = {allocation.index: allocation for allocation in found.allocations}
     if wanted is not None and wanted not in known:
-        raise SrtctlError(Problem("no-such-number", "the sweep has no such one", "--allocation", wanted,
+        raise SrtctlError(Problem("no-such-number", "the sweep has no such allocation", "--allocation", wanted,
                                   f"0 to {len(known) - 1}"))  # fmt: skip
     running = [a for a in found.allocations if a.state in ("running", "unknown") and a.status.get("processes")]
     if wanted is not None:
@@ -150,13 +150,10 @@ def _process(allocation: AllocationState, wanted: str | None) -> dict[str, Any]:
     for process in processes:
         if process.get("name") == wanted:
             return process
-    import difflib
-
     names = [str(p.get("name")) for p in processes]
-    close = difflib.get_close_matches(wanted, names, n=1)
     raise SrtctlError(
         Problem("no-process", f"there is no process {wanted!r} in this run", allowed=", ".join(names),
-                hint=f"did you mean {close[0]}?" if close else "another allocation's: --allocation N")
+                hint=suggestion(wanted, names) or "another allocation's: --allocation N")
     )  # fmt: skip
 
 

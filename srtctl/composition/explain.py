@@ -6,7 +6,6 @@ piece by piece, so that all mistakes are shown; its own words are used only wher
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from srtctl.composition.ownership import GROUPS
 from srtctl.composition.translate import COMMAND_LINE, nearest, options, translate, unknown_option
 from srtctl.composition.yamlfile import distinct
-from srtctl.errors import UNSET, Problem, SrtctlError, errors_of
+from srtctl.errors import UNSET, Problem, SrtctlError, errors_of, near_words, suggestion
 
 if TYPE_CHECKING:
     from srtctl.composition.recipes import Recipe
@@ -200,8 +199,6 @@ def _with_groups(problem: Problem) -> Problem:
     """An unknown key at the top may be a misspelt group."""
     if problem.rule != "unknown-key" or "." in problem.key:
         return problem
-    from srtctl.validate.types import suggestion
-
     known = {*GROUPS, *problem.allowed.split(", ")}
     hint = suggestion(problem.key, sorted(known)) or problem.hint
     return replace(problem, hint=hint, allowed=f"{problem.allowed}; groups: {', '.join(GROUPS)}")
@@ -210,7 +207,7 @@ def _with_groups(problem: Problem) -> Problem:
 def _syntax(word: str, error: BaseException) -> Problem:
     key, equals, value = word.partition("=")
     if not equals:
-        close = difflib.get_close_matches(word, GROUPS, n=1)
+        close = near_words(word, GROUPS)
         hint = f"{close[0]}=OPTION" if close else "overrides are written key=value, groups as group=option"
         return Problem("override-syntax", "this is no override", value=word, hint=hint, source=COMMAND_LINE)
     reason = str(error).splitlines()[0].rstrip(".")

@@ -68,7 +68,9 @@ def _change(word: str) -> tuple[list[str], Any]:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise SrtctlError(Problem("override", "can't be understood", word, source="command line")) from error
+        hint = "overrides are written key=value"
+        problem = Problem("override-syntax", "this is no override", value=word, hint=hint, source="command line")
+        raise SrtctlError(problem) from error
     if override.is_sweep_override():
         message = "is a sweep; what is resumed has its points already"
         raise SrtctlError(Problem("resume", message, override.key_or_group, word, "one value", source="command line"))

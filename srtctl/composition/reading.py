@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
@@ -14,7 +13,7 @@ from srtctl.composition import jobfile
 from srtctl.composition.jobfile import FormatKey, Reading
 from srtctl.composition.placeholders import RUNTIME
 from srtctl.composition.registration import IN_CONTAINERS
-from srtctl.errors import Problem, Severity
+from srtctl.errors import Problem, Severity, suggestion
 
 Source = Callable[[str], str]
 
@@ -118,9 +117,8 @@ def _about(
 
 def _unknown(path: str, value: Any, source: Source) -> Problem:
     known = [*jobfile.known_below(path.partition(".")[0])]
-    close = difflib.get_close_matches(path, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else ""
-    return Problem("unknown-key", "srt-slurm knows no such key", path, value, ", ".join(known), hint, source(path))
+    allowed, hint = ", ".join(known), suggestion(path, known)
+    return Problem("unknown-key", "srt-slurm knows no such key", path, value, allowed, hint, source(path))
 
 
 def _unused_benchmark_keys(config: dict[str, Any], source: Source) -> list[Problem]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from srtctl.composition.ownership import named_groups
 from srtctl.composition.translate import options
-from srtctl.errors import Problem
-from srtctl.validate.types import near_words
+from srtctl.errors import Problem, near_words
 
 if TYPE_CHECKING:
     from srtctl.composition.explain import Faults

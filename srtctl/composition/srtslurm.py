@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srtctl.composition import yamlfile
-from srtctl.errors import Problem, Severity, SrtctlError
+from srtctl.errors import Problem, Severity, SrtctlError, suggestion
 
 if TYPE_CHECKING:
     from srtctl.composition.yamlfile import Document
@@ -145,8 +144,7 @@ def _is_set(value: Any) -> bool:
 def _wrong(key: str, value: Any, document: Document) -> list[Problem]:
     known = [*_KEPT, *_LEFT]
     if key not in known:
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"srt-slurm's keys are {', '.join(sorted(known))}"
+        hint = suggestion(key, known) or f"srt-slurm's keys are {', '.join(sorted(known))}"
         return [Problem("unknown-key", "srt-slurm knows no such key", key, hint=hint, source=document.source(key))]
     kind = _KEPT[key][1] if key in _KEPT else "text" if key == "srtctl_root" else ""
     if value is None or not kind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import Any
 from srtctl.composition.overridetext import joined_text, to_text
 from srtctl.composition.ownership import GROUPS, OWNED
 from srtctl.composition.placeholders import Placeholders
-from srtctl.errors import Problem, Severity, SrtctlError
+from srtctl.errors import Problem, Severity, SrtctlError, suggestion
 
 
 @dataclass
@@ -75,7 +74,7 @@ def read(config: dict[str, Any], source: Callable[[str], str], top_keys: Sequenc
             f"{{{name}}} is no sweep parameter; the text stays as it is",
             key=key,
             allowed=", ".join(f"{{{parameter}}}" for parameter in parameters),
-            hint=_suggest(name, parameters),
+            hint=suggestion(name, parameters),
             source=source(key),
             severity=Severity.WARNING,
         )
@@ -224,7 +223,7 @@ def _sort_in(
         section.keys[name] = values
     else:
         seen = [other for other, _ in found.unknown]
-        hint = _suggest(name, [*seen, *top_keys, *GROUPS])
+        hint = suggestion(name, [*seen, *top_keys, *GROUPS])
         problems.append(
             Problem(
                 "unused-parameter",
@@ -244,16 +243,7 @@ def _zip_problems(section: Section, source: Callable[[str], str]) -> list[Proble
     lists = {**section.placeholders, **{k: v for k, v in section.keys.items() if isinstance(v, list)}}
     lengths = {name: len(values) for name, values in lists.items() if len(values) > 1}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        problems.append(
-            Problem(
-                "zip",
-                f"Incompatible zip lengths: {found}",
-                key="sweep",
-                allowed="lists of one length",
-                source=source("sweep"),
-            )
-        )
+        problems.append(unequal_lists("sweep", lengths, source("sweep")))
     for group in section.groups:
         problems.append(
             Problem(
@@ -267,10 +257,12 @@ def _zip_problems(section: Section, source: Callable[[str], str]) -> list[Proble
     return problems
 
 
+def unequal_lists(key: str, lengths: Mapping[str, int], source: str) -> Problem:
+    """Lists that are to be walked together have different lengths."""
+    found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+    message = f"the lists of a zip must be as long as each other: {found}"
+    return Problem("zip", message, key, allowed="lists of one length, or of one value", source=source)
+
+
 def _joins_well(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool)
-
-
-def _suggest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from srtctl.composition.ownership import OWNED, named_groups
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, suggestion
 
 if TYPE_CHECKING:
     from srtctl.composition.recipes import Recipe
@@ -57,14 +56,13 @@ def _not_of_this_type(key: str, class_name: str, text: str, source: str) -> Prob
 
 def unknown_option(group: str, option: str, known: Sequence[str], source: str) -> Problem:
     """A group has no such option."""
-    close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
     return Problem(
         "unknown-option",
         "there is no such option",
         key=group,
         value=option,
         allowed=", ".join(known),
-        hint=f"did you mean {close[0]}?" if close else "",
+        hint=suggestion(option, known),
         source=source,
         affects=OWNED.get(group, ()),
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from srtctl.composition.sweeping import unequal_lists
 from srtctl.composition.yamlfile import Document
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, near_words
 
 _PREFIXES = ("override_", "zip_override_")
 _INDEXED = re.compile(r"(zip_override_.+)\[(-?\d+)\]")
@@ -101,16 +101,14 @@ def zip_rows(changes: Mapping[str, Any], key: str = "", source: str = "") -> lis
     lengths = {path: len(values) for path, values in _lists(changes, ())}
     names = {".".join(path): length for path, length in lengths.items()}
     if not names:
-        raise SrtctlError(Problem("zip", "the zip override has no list values", key=key, source=source))
+        hint = f"say {key.removeprefix('zip_')} for one job, or give lists: one job for each of their rows"
+        raise SrtctlError(Problem("zip", "the zip override has no list values", key, hint=hint, source=source))
     empty = [name for name, length in names.items() if length == 0]
     if empty:
         raise SrtctlError(Problem("zip", "the zip override has an empty list", key=f"{key}.{empty[0]}", source=source))
     long = {name: length for name, length in names.items() if length > 1}
     if len(set(long.values())) > 1:
-        found = ", ".join(f"{name} has {length}" for name, length in long.items())
-        raise SrtctlError(
-            Problem("zip", f"Incompatible zip lengths: {found}", key=key, allowed="lists of one length", source=source)
-        )
+        raise SrtctlError(unequal_lists(key, long, source))
     count = max(names.values())
     return [_row(changes, number) for number in range(count)]
 
@@ -149,7 +147,13 @@ def _check_shape(document: Document) -> None:
             problems.append(Problem("variants", "must be a mapping", key, value, source=document.source(key)))
     if "base" not in document.data:
         problems.append(
-            Problem("variants", "overrides need something to change: there is no `base`", source=str(document.path))
+            Problem(
+                "variants",
+                "overrides need something to change: there is no `base`",
+                "base",
+                allowed="a whole job",
+                source=str(document.path),
+            )
         )
     if problems:
         raise SrtctlError(problems)
@@ -226,7 +230,7 @@ def _suggestion(selector: str, keys: list[str]) -> str:
     if index and word in keys:
         return f"only zip_override_NAME has rows: {word}" if not word.startswith("zip_") else f"a number: {word}[0]"
     names = {**{key: key for key in ["base", *keys]}, **{_suffix(key): key for key in keys}}
-    close = difflib.get_close_matches(word.strip("*?"), names, n=1, cutoff=0.6)
+    close = near_words(word.strip("*?"), names)
     return f"did you mean {names[close[0]]}?" if close else ""
 
 

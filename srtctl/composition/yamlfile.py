@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, near_words
 
 MAX_BYTES = 1 << 20
 # A file of aliases to aliases can stand for more values than memory holds
@@ -265,10 +265,8 @@ def _unreadable(path: Path, message: str, hint: str, allowed: str = "a YAML file
 
 def _similar(path: Path) -> str:
     """What may have been meant by a path that doesn't exist."""
-    import difflib
-
     if not path.parent.is_dir():
         return f"there is no directory {path.parent} either"
     beside = [entry.name for entry in path.parent.glob("*.y*ml")]
-    close = difflib.get_close_matches(path.name, beside, n=1)
+    close = near_words(path.name, beside)
     return f"did you mean {path.parent / close[0]}?" if close else f"paths are looked up from {Path.cwd()}"

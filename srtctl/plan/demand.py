@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srtctl.errors import UNSET, Problem, Severity
+from srtctl.errors import UNSET, Problem, Severity, counted
 from srtctl.plan.packing import Demand
 from srtctl.schema import JobConfig, ResourcesConfig
 
@@ -104,7 +104,7 @@ def _mode_problems(asked: list[_Asked]) -> list[Problem]:
 def _demand(one: _Asked, other: _Asked | None, per_node: int) -> tuple[Demand | None, list[Problem]]:
     if not one.workers:
         value = one.workers if one.workers is not None else UNSET
-        return None, [Problem("no-workers", f"{one.nodes} nodes are asked for, but no worker to run there",
+        return None, [Problem("no-workers", f"{counted(one.nodes or 0, 'node')} asked for, but no worker to run there",
                               one.key("workers"), value, "at least 1")]  # fmt: skip
     if one.workers < 0 or (one.nodes or 0) < 0:
         what = "workers" if one.workers < 0 else "nodes"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Any
 
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, suggestion
 from srtctl.rundir import MANIFEST, SweepDir, find_sweeps
 
 ENVIRONMENT = "SRTCTL_OUTPUT_DIR"
@@ -85,11 +84,10 @@ def _name_begins(sweep: SweepDir, wanted: str) -> bool:
 
 def _unknown(wanted: str, sweeps: list[SweepDir], output_dir: Path) -> Problem:
     known = [*{s.path.parent.name for s in sweeps}, *(s.sweep_id for s in sweeps)]
-    close = difflib.get_close_matches(wanted, known, n=1)
     latest = f"the latest is {sweeps[-1].path.parent.name}/{sweeps[-1].sweep_id}"
     return Problem(
         "no-sweep",
         f"there is no run called {wanted!r} under {output_dir}",
         allowed="a path, an id or its beginning, a job's name or its beginning",
-        hint=f"did you mean {close[0]}? {latest}" if close else latest,
+        hint=f"{suggestion(wanted, known)} {latest}".lstrip(),
     )

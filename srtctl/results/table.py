@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from srtctl.benchmarks.rows import ROW_FIELDS
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, suggestion
 from srtctl.results.state import PointState, SweepState
 
 UNITS = {field.name: field.unit for field in ROW_FIELDS}
@@ -164,8 +163,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _unknown_column(name: str, known: Iterable[str]) -> Problem:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = f"{suggestion(name, known)} ".lstrip()
     return Problem(
         "column",
         f"there is no column {name!r}",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from srtctl.errors import Problem, SrtctlError
+from srtctl.errors import Problem, SrtctlError, suggestion
 from srtctl.slurm.command import run
 
 _FIELDS = {"slurm.account": "accounts", "slurm.qos": "qos"}
@@ -73,6 +72,5 @@ def with_choices(problem: Problem) -> Problem:
 
 
 def _unknown(name: str, value: str, what: str, known: Mapping[str, object] | frozenset[str]) -> Problem:
-    close = difflib.get_close_matches(value, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`sacctmgr show assoc user=$USER format=account,qos` lists them"
+    hint = suggestion(value, known) or "`sacctmgr show assoc user=$USER format=account,qos` lists them"
     return Problem(name, what, f"slurm.{name}", value, ", ".join(sorted(known)), hint)

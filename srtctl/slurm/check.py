@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from srtctl.errors import Problem, Severity
+from srtctl.errors import Problem, Severity, suggestion
 from srtctl.plan.duration import format_time_limit, parse_time_limit
 from srtctl.slurm.accounts import account_problems, with_choices
 from srtctl.slurm.command import run
@@ -89,8 +88,7 @@ def _of_partition(part: Mapping[str, str | None]) -> Iterator[Problem]:
     known = [one.name for one in partitions()]
     for name in (named or "").split(","):
         if name and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "`sinfo -s` shows them with their limits"
+            hint = suggestion(name, known) or "`sinfo -s` shows them with their limits"
             yield Problem("partition", "there is no such partition", "slurm.partition", name, ", ".join(known), hint)
     there = chosen(named)
     if not there:

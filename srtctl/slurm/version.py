@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import cache
 
-from srtctl.errors import Problem
+from srtctl.errors import Problem, suggestion
 from srtctl.slurm.command import run
 
 # Options that came later than the oldest release in use -> a release that has them.
@@ -87,6 +86,5 @@ def _problem(name: str, known: Iterable[str], program: str) -> Problem:
         key, what = KEYS.get(name, f"sbatch_directives.{name}"), " has no"
     here = version_text()
     later = f"; {NEWER[name]} has it" if name in NEWER else ""
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close and not later else "leave it out on this cluster"
+    hint = ("" if later else suggestion(name, known)) or "leave it out on this cluster"
     return Problem("slurm-version", f"Slurm {here}{what} --{name}{later}", key, hint=hint)

@@ -122,7 +122,8 @@ def queueing(context: Context) -> Iterator[Problem]:
     if most is None or not workers or capacity is None or most <= workers * capacity[0]:
         return
     each, key = capacity
-    text = f"{most} requests in flight, but {workers} {role} workers take {each} each at a time"
+    takers = f"{workers} {role} workers take {each} each" if workers > 1 else f"the {role} worker takes {each}"
+    text = f"{most} requests in flight, but {takers} at a time"
     yield Problem(
         "queueing",
         f"{text}: the rest waits in a queue",

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from srtctl.errors import Problem
+from srtctl.errors import Problem, suggestion
 from srtctl.validate.context import Context
 from srtctl.validate.fieldplan import FieldPlan, plan_of
-from srtctl.validate.types import suggestion
 
 
 def declared_values(context: Context) -> Iterator[Problem]:

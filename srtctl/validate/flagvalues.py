@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srtctl.backends.sglang_releases import Flag
-from srtctl.validate.types import suggestion
+from srtctl.errors import suggestion
 
 _HUMAN = re.compile(r"\s*(\d+(\.\d+)?[kMGT]|\d+[KMGT]i|[+-]?\d+)\s*")
 _READERS: dict[str, Callable[[str], object]] = {"int": int, "float": float, "json": json.loads}

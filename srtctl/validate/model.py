@@ -6,10 +6,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from srtctl.errors import Problem, Severity
+from srtctl.errors import Problem, Severity, suggestion
 from srtctl.schema import JobConfig
 from srtctl.validate.context import Context, Rule
-from srtctl.validate.types import suggestion
 
 BUILTIN_MODELS = ("tiny",)
 

@@ -11,11 +11,10 @@ from srtctl.backends.sglang_flags import Choice, choose, container_release
 from srtctl.backends.sglang_older import taken
 from srtctl.backends.sglang_releases import SHORT, Flag, flag_history, order, releases
 from srtctl.backends.sglang_translate import Replacement, replacement, rewritten
-from srtctl.errors import Problem, Severity
+from srtctl.errors import Problem, Severity, suggestion
 from srtctl.validate.context import Context, Rule
 from srtctl.validate.flags import FLAG_NAME
 from srtctl.validate.flagvalues import allowed_values, wrong_value
-from srtctl.validate.types import suggestion
 
 
 def release_known(context: Context) -> Iterator[Problem]:

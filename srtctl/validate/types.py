@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from srtctl.errors import UNSET, Problem
+from srtctl.errors import UNSET, Problem, near_words, suggestion
 from srtctl.schema import MISSING, JobConfig
 from srtctl.validate.fieldplan import REGISTERED, FieldPlan, Kind, plan_of, registered_types, walk
 from srtctl.validate.secrecy import looks_secret
@@ -237,26 +236,6 @@ def _keys_by_last_part() -> dict[str, list[str]]:
                 if key not in known:
                     known.append(key)
     return keys
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`did you mean …?` for a misspelt word, or an empty text."""
-    close = near_words(word, known)
-    return f"did you mean {' or '.join(close)}?" if close else ""
-
-
-def near_words(word: str, known: Iterable[str]) -> list[str]:
-    """What a misspelt word may be meant to be, the nearest first; three at most."""
-    names = list(known)
-    exact = {_folded(name): name for name in names}.get(_folded(word))
-    # three letters are near to too much: fp3 is no misspelt fp32
-    if exact or len(word) <= 3:
-        return [exact] if exact else []
-    return difflib.get_close_matches(word, names, n=3, cutoff=0.7) or [n for n in names if n.startswith(word)][:3]
-
-
-def _folded(word: str) -> str:
-    return word.lower().replace("-", "").replace("_", "")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -176,7 +176,7 @@ sweep: {p: [1, 2], n: [1, 2], resources.decode_workers: [1, 2]}
         ("[1, 2]", "sweep", "name parameters"),
         ("{}", "sweep", "name parameters"),
         ("{mode: random, parameters: {n: [1]}}", "sweep.mode", "no such mode"),
-        ("{mode: zip, parameters: {n: [1, 2], benchmark.isl: [1, 2, 3]}}", "sweep", "Incompatible zip lengths"),
+        ("{mode: zip, parameters: {n: [1, 2], benchmark.isl: [1, 2, 3]}}", "sweep", "as long as each other"),
         ("{mode: zip, parameters: {n: [1, 2], mode: [agg, disagg]}}", "sweep.mode", "can't be swept in a zip"),
     ],
 )

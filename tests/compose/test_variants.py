@@ -124,7 +124,7 @@ THERE_ARE = "base, override_small, zip_override_tp, zip_override_NAME[N] for one
         ("override_smal", "recipe.yaml has no such variant", THERE_ARE, "did you mean override_small?"),
         ("smal", "recipe.yaml has no such variant", THERE_ARE, "did you mean override_small?"),
         ("tp", "recipe.yaml has no such variant", THERE_ARE, "did you mean zip_override_tp?"),
-        ("*smol*", "no variant of recipe.yaml matches", THERE_ARE, "did you mean override_small?"),
+        ("*smalll*", "no variant of recipe.yaml matches", THERE_ARE, "did you mean override_small?"),
         ("zip_override_nope[0]", "recipe.yaml has no such variant", THERE_ARE, "did you mean zip_override_tp?"),
         ("override_small[0]", "recipe.yaml has no such variant", THERE_ARE,
          "only zip_override_NAME has rows: override_small"),
@@ -170,7 +170,7 @@ def test_zip_rows_broadcast() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"a": [4, 8], "b": {"c": [4, 8, 16]}}, "Incompatible zip lengths"),
+        ({"a": [4, 8], "b": {"c": [4, 8, 16]}}, "as long as each other"),
         ({"a": 4}, "no list values"),
         ({"a": [], "b": [1]}, "empty list"),
     ],

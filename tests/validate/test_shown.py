@@ -132,8 +132,8 @@ error: backend.sglang_config.decode.context-length: requests have up to 1024 + 1
         SGLANG,
         {"benchmark.concurrencies": [1024]},
         """\
-warning: backend.sglang_config.decode.max-running-requests: 1024 requests in flight, but 1 decode workers take 512 \
-each at a time: the rest waits in a queue
+warning: backend.sglang_config.decode.max-running-requests: 1024 requests in flight, but the decode worker takes 512 \
+at a time: the rest waits in a queue
   value:   512
   allowed: at least 1024""",
     ),

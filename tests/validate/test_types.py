@@ -92,7 +92,8 @@ def test_wrong_types(key: str, value: object, words: str) -> None:
         ("slurm.wckey_name", "other options of sbatch: sbatch_directives.wckey-name"),
         ("slurm.time", "did you mean time_limit"),
         ("xyzzy", ""),
-        ("nam", ""),
+        ("nam", "did you mean name?"),
+        ("fpx", ""),
     ],
 )
 def test_unknown_keys_get_a_suggestion(key: str, hint: str) -> None:
