@@ -181,7 +181,10 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
         return [exact]
     if len(word) <= 3:
         return [name for name in names if len(word) > 1 and name.startswith(word)][:3]
-    return difflib.get_close_matches(word, names, n=3, cutoff=0.7) or [n for n in names if n.startswith(word)][:3]
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.7)
+    likeness = [difflib.SequenceMatcher(None, name, word).ratio() for name in close]
+    nearest = [name for name, ratio in zip(close, likeness, strict=True) if ratio > likeness[0] - 0.09]
+    return nearest or [name for name in names if name.startswith(word)][:3]
 
 
 def _folded(word: str) -> str:
