@@ -9,10 +9,11 @@ JOBS ?= logical
 TESTS ?= tests
 SLURM ?= outputs/.slurm
 ENGINE_ENV ?= $(VENV)/tools/sglang-0.5.23-cpu
+NSYS_ENV ?= $(VENV)/tools/nsys-2023.4.4
 ENGINE ?= engine
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engine engine-env soak bench lint types contracts docs format install tools clean slurm-up slurm-down
+.PHONY: help demo test test-engine engine-env test-nsys soak bench lint types contracts docs format install tools clean slurm-up slurm-down
 
 help:
 	@echo "make demo       start a disaggregated job on this machine, measure it, show the results"
@@ -22,6 +23,7 @@ help:
 	@echo "make soak       the long tests"
 	@echo "make test-engine     tests with the real SGLang, which runs without a GPU (3.5 GB, ten minutes of two idle cores);"
 	@echo "                     ENGINE='here and dynamo-pd' runs some of them, as pytest -k does"
+	@echo "make test-nsys       the profiler's command line and stop with the real nsys (190 MB of Debian's packages; x86_64)"
 	@echo "make bench      time the commands and the stack"
 	@echo "make slurm-up   start a Slurm cluster of 4 nodes on this machine to try srtctl on (root); make slurm-down ends it"
 	@echo "make clean      remove .venv and everything generated"
@@ -68,6 +70,11 @@ engine-env: tools
 
 test-engine: engine-env
 	ENGINE_ENV=$(abspath $(ENGINE_ENV)) $(BIN)/python -m pytest -m engine -k '$(ENGINE)' -s tests/engine
+
+# By hand, after a change of what stands around nsys: 190 MB of packages are too much for every change.
+test-nsys: install
+	tests/nsys/install $(NSYS_ENV)
+	NSYS_ENV=$(abspath $(NSYS_ENV)) $(BIN)/python -m pytest -m nsys tests/nsys
 
 soak: tools $(STAMPS)/tools-old
 	$(BIN)/python -m pytest -m soak --timeout 1800 $(TESTS)

@@ -53,6 +53,7 @@ class Measurer:
         self._report = context.report
         self._clock = context.clock
         self._recorder = Recorder(context)
+        self._recorder.prepare()
 
     def run(self) -> None:
         """Measure every point that has no result yet.

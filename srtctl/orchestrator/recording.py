@@ -47,6 +47,12 @@ class Recorder:
         self._ranges: list[_Range] = []
         self._targets = [(one, context.bound.text(one.address)) for one in self._profiler.targets]
 
+    def prepare(self) -> None:
+        """Before the servers start: nsys makes no directory, and writes where it isn't looked for if there is none."""
+        for directories in self._profiler.outputs.values():
+            for directory in directories:
+                Path(self._context.bound.text(directory)).mkdir(parents=True, exist_ok=True)
+
     def start(self, attempt: rundir.PointAttemptDir, measurement: str, windows: Mapping[str, Window]) -> list[str]:
         """Tell every worker's engine which steps to record; returns what went wrong."""
         chosen = [(target, address) for target, address in self._targets if target.role in windows]

@@ -8,6 +8,7 @@ from pathlib import Path
 # What nsys 2023.4.4 was seen to do: what it has recorded is with an agent in a session of its own, which SIGTERM ends,
 # and then there is no report. The program gets a process group of its own. With a window nsys ends when that is over,
 # and the program goes on. Of each capture range there is a report, and all of them are written at the end.
+# Where it is to write to a directory that is not there, it writes into TMPDIR.
 # LEADER is the process that has the ranges of an engine of several processes.
 NSYS = """#!{python}
 import json, os, pathlib, subprocess, sys, time
@@ -16,8 +17,10 @@ at = next(index for index, word in enumerate(words) if word.startswith("--output
 options = dict(word.partition("=")[::2] for word in words[:at])
 output, program = words[at].partition("=")[2], words[at + 1:]
 folder = pathlib.Path(output).parent
-folder.mkdir(parents=True, exist_ok=True)
-(folder / "argv.json").write_text(json.dumps(words))
+if not folder.is_dir():
+    output = os.environ["TMPDIR"] + "/nsys-report-1c30"
+else:
+    (folder / "argv.json").write_text(json.dumps(words))
 asked, ask = os.pipe()
 written, write = os.pipe()
 if os.fork() == 0:
