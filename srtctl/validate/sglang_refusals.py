@@ -30,6 +30,7 @@ RULE = "refused"
 LONGER_CONTEXT = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
 NEEDS_STEPS = ("speculative-eagle-topk", "speculative-num-draft-tokens")
 EAGLE_FAMILY = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
+TREES_OF_PAGES = ("flashinfer", "fa3", "triton")
 # Other flags that choose an all-to-all backend by themselves.
 CHOOSE_BACKEND = (
     "enable-deepep-moe", "enable-waterfill", "enable-deepep-waterfill", "enable-prefill-cp",
@@ -38,19 +39,28 @@ CHOOSE_BACKEND = (
 
 
 def replicas_of_a_worker(context: Context) -> Iterator[Problem]:
-    """`handle_data_parallelism`: no replicas beside attention ranks; `check_server_args`: none over several nodes."""
+    """`handle_data_parallelism`: no replicas beside attention ranks, and no head of theirs without such ranks;
+    `check_server_args`: none over several nodes."""
     per_node = gpus_per_node(context.job) or 0
     known = taken(release_of(context), "attn-dp-size") or context.job.backend.flags == "translate"
     for role in context.workers:
         flags, dp, gpus = context.flags(role), size(context, role, "dp-size"), context.worker_gpus.get(role, 0)
+        one, replicas = size(context, role, "tp-size") * size(context, role, "pp-size"), _replicas(context, role)
         if known and dp > 1 and size(context, role, "attn-dp-size") > 1:
             flag = flags["dp-size"]
             text = "SGLang takes no replicas (dp-size) beside ranks of DP attention (attn-dp-size)"
             yield Problem(RULE, text, flag.key, flag.value, "1", "attn-dp-size alone divides tp")
-        elif replicas_and_ranks(context, role)[0] > 1 and 0 < per_node < gpus == dp * size(context, role, "tp-size"):
+        elif replicas > 1 and 0 < per_node < gpus == replicas * one:
             flag, other = flags["dp-size"], first_taken(context, "attn-dp-size", "enable-dp-attention")
             text = f"SGLang keeps the replicas of {a_worker(role)} on one node, and this worker has several"
             yield Problem(RULE, text, flag.key, flag.value, "1", f"more workers instead, or {other}")
+        if replicas > 1 and is_on(context, role, "enable-dp-lm-head"):
+            flag = flags["enable-dp-lm-head"]
+            yield Problem(RULE, "SGLang has such a head with DP attention only", flag.key, flag.value)
+
+
+def _replicas(context: Context, role: str) -> int:
+    return replicas_and_ranks(context, role)[0]
 
 
 def running_requests(context: Context) -> Iterator[Problem]:
@@ -115,6 +125,7 @@ def speculation(context: Context) -> Iterator[Problem]:
         algorithm = flag.value.upper()
         if algorithm in EAGLE_FAMILY:
             yield from _steps(context, role)
+            yield from _branches(context, role)
         if algorithm == "STANDALONE" and replicas_and_ranks(context, role)[1] > 1:
             yield Problem(RULE, "SGLang has no standalone drafts with DP attention", flag.key, flag.value)
         if algorithm == "DFLASH" and text_of(context, role, "speculative-draft-model-path") is None:
@@ -124,14 +135,30 @@ def speculation(context: Context) -> Iterator[Problem]:
 
 
 def _steps(context: Context, role: str) -> Iterator[Problem]:
-    """An `assert` without a word: branches and drafts are SGLang's choice as long as steps are."""
-    if text_of(context, role, "speculative-num-steps") is not None or is_on(context, role, "speculative-adaptive"):
+    """An `assert` without a word, or a comparison with None: steps and branches are given, or chosen, together."""
+    if is_on(context, role, "speculative-adaptive"):
+        return
+    steps, branches = (context.flags(role).get(f"speculative-{name}") for name in ("num-steps", "eagle-topk"))
+    if steps is not None and steps.value is not None:
+        if branches is None or branches.value is None:
+            text = "SGLang takes this only beside speculative-eagle-topk"
+            yield Problem(RULE, text, steps.key, steps.value, hint="set speculative-eagle-topk, such as 1")
         return
     for name in NEEDS_STEPS:
         flag = context.flags(role).get(name)
         if flag is not None and flag.value is not None:
             text = "SGLang takes this only beside speculative-num-steps"
             yield Problem(RULE, text, flag.key, flag.value, hint="set speculative-num-steps, or leave both out")
+
+
+def _branches(context: Context, role: str) -> Iterator[Problem]:
+    """Trees of drafts over several pages need kernels that few backends have; before 0.5.14 fewer still."""
+    topk, page = context.integer(role, "speculative-eagle-topk") or 1, context.integer(role, "page-size") or 1
+    flag = context.flags(role).get("attention-backend")
+    if topk > 1 and page > 1 and flag is not None and flag.value is not None and flag.value not in TREES_OF_PAGES:
+        text = f"no backend for drafts with {topk} branches and pages of {page}"
+        hint = "page-size: 1, or speculative-eagle-topk: 1"
+        yield Problem(RULE, text, flag.key, flag.value, ", ".join(TREES_OF_PAGES), hint)
 
 
 def _pipeline(context: Context, role: str, flag: Flag) -> Iterator[Problem]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from srtctl import site
 from srtctl.backends.flags import to_argv
+from srtctl.backends.sglang_command import data_parallel
 from srtctl.backends.sglang_flags import for_parser
 from srtctl.backends.sglang_releases import release
 from srtctl.errors import Severity
@@ -131,6 +133,40 @@ def test_what_srtctl_says_is_refused_is_refused() -> None:
     assert {name: (len(bad), good) for name, (bad, good) in ours.items()} == {
         name: (2 if name == "branches without steps" else 1, []) for name in REFUSED
     }, ours
+
+
+# Flags that decide together, and values of each; None leaves one out.
+TOGETHER: Flags = {
+    "tp-size": (1, 2, 4, 8), "pp-size": (1, 1, 1, 2), "dp-size": (None, None, 1, 2, 4),
+    "attn-dp-size": (None, None, 1, 2, 3, 4, 8), "enable-dp-attention": (None, None, True), "ep-size": (None, 1, 2, 4),
+    "enable-dp-lm-head": (None, None, True), "moe-dense-tp-size": (None, None, None, 1, 2, 4),
+    "page-size": (None, 1, 16, 64, 128), "chunked-prefill-size": (None, -1, 64, 100, 2048, 8192),
+    "max-running-requests": (1, 2, 8, 64), "enable-two-batch-overlap": (None, None, None, True),
+    "moe-a2a-backend": (None, None, "none", "deepep"), "deepep-mode": (None, "normal", "low_latency"),
+    "speculative-algorithm": (None, None, None, "EAGLE", "STANDALONE", "EAGLE3"),
+    "speculative-num-steps": (None, 1, 2), "speculative-eagle-topk": (None, 1, 2),
+    "speculative-num-draft-tokens": (None, 3),
+}  # fmt: skip
+# What srtctl leaves to SGLang: pages of 128, which some attention backends halve.
+LEFT = "chunked_prefill_size must be divisible by page_size"
+
+
+def test_random_shapes_are_refused_by_both_or_by_none() -> None:
+    chance, cases = random.Random(0), []
+    for _ in range(150):
+        drawn = {name: chance.choice(values) for name, values in TOGETHER.items()}
+        flags = {name: value for name, value in drawn.items() if value is not None}
+        gpus = flags["tp-size"] * flags["pp-size"] * data_parallel(flags)[0]
+        cases.append((gpus, flags, argv_of("aggregated", gpus, flags)))
+    answers = resolved([argv for _, _, argv in cases])
+    refusals = []
+    for (gpus, flags, argv), answer in zip(cases, answers, strict=True):
+        found = check_config(config_of("aggregated", gpus, flags), facts=SiteFacts())
+        ours = [p.message for p in found if p.severity is Severity.ERROR]
+        left = LEFT in (answer["error"] or "") and flags["page-size"] == 128
+        assert left or bool(ours) is bool(answer["error"]), (ours, answer["error"], argv)
+        refusals.append(bool(ours))
+    assert 20 < sum(refusals) < 140  # neither is always so
 
 
 def test_names_that_mean_the_same() -> None:

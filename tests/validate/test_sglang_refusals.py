@@ -62,6 +62,21 @@ ROWS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "branches and drafts without steps": (
         {**EAGLE, f"{DECODE}.speculative-num-steps": GONE},
         {(ERROR, f"{DECODE}.speculative-eagle-topk"), (ERROR, f"{DECODE}.speculative-num-draft-tokens")}),
+    "steps without branches": (
+        {**EAGLE, f"{DECODE}.speculative-eagle-topk": GONE}, {(ERROR, f"{DECODE}.speculative-num-steps")}),
+    "a tree over pages": (
+        {**EAGLE, f"{DECODE}.speculative-eagle-topk": 2, f"{DECODE}.page-size": 64, f"{PREFILL}.page-size": 64,
+         f"{DECODE}.attention-backend": "flashmla"}, {(ERROR, f"{DECODE}.attention-backend")}),
+    "a tree over pages with a backend that has them": (
+        {**EAGLE, f"{DECODE}.speculative-eagle-topk": 2, f"{DECODE}.page-size": 64, f"{PREFILL}.page-size": 64,
+         f"{DECODE}.attention-backend": "fa3"}, set()),
+    "a head of ranks that are replicas": (
+        {f"{PREFILL}.tp-size": 4, f"{PREFILL}.dp-size": 2, f"{PREFILL}.enable-dp-lm-head": True},
+        {(ERROR, f"{PREFILL}.enable-dp-lm-head")}),
+    "a head of one rank": ({f"{PREFILL}.enable-dp-lm-head": True}, set()),
+    "replicas in a pipeline over two nodes": (
+        {f"{DECODE}.enable-dp-attention": GONE, f"{DECODE}.tp-size": 4, f"{DECODE}.pp-size": 2, f"{DECODE}.dp-size": 2,
+         f"{DECODE}.ep-size": GONE}, {(ERROR, f"{DECODE}.dp-size")}),
     "steps that adapt": (
         {**EAGLE, f"{DECODE}.speculative-num-steps": GONE, f"{DECODE}.speculative-adaptive": True}, set()),
     "standalone drafts with DP attention": (
