@@ -33,7 +33,12 @@ class SaBenchConfig(LadderConfig):
     num_prompts_mult: int = key(10, "Requests of a measurement, in multiples of its concurrency.", minimum=1)
     num_prompts: Optional[int] = key(None, "Fewest requests of a measurement, whatever its concurrency.", minimum=1)
     num_warmup_mult: int = key(2, "Warm-up requests, in multiples of the concurrency; 0 for none.", minimum=0)
-    dataset_name: str = key("random", "Where prompts come from.", allowed=("random",))
+    dataset_name: str = key(
+        "random", "Where prompts come from: made at random, or a file of yours.", allowed=("random", "custom")
+    )
+    dataset_path: Optional[str] = key(
+        None, "File of your prompts, one JSON object a line, in the client's form; on the client's node."
+    )
     reuse_http_connections: bool = key(True, "Keep connections open between requests; false opens one for each.")
     client: str = key("aiperf", "Program that sends the requests.", allowed=("aiperf", "sglang-bench"))
     extra_args: List[str] = key([], "Further arguments of the client program, as they are.")

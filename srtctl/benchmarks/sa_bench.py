@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Type
 
 from srtctl.benchmarks import aiperf_client, sglang_client
-from srtctl.benchmarks.base import ClientContext
+from srtctl.benchmarks.base import ClientContext, DataFile
 from srtctl.benchmarks.ladder import client_seed, pairs
 from srtctl.benchmarks.load import LIMITS, chosen, ladder_problems, missing
 from srtctl.benchmarks.options import Options
 from srtctl.benchmarks.params import SaBenchConfig
+from srtctl.benchmarks.prompt_file import prompt_fault
 from srtctl.errors import Problem
 from srtctl.plan.model import PointSteps, Step
 from srtctl.schema.benchmark import BenchmarkConfig
@@ -26,8 +27,23 @@ class SaBench:
     def check(self, params: Any) -> list[Problem]:
         """Everything wrong with these parameters."""
         hint = "give benchmark.{0}=…, or choose a benchmark that has it, such as benchmark=sa-1k1k"
-        absent = [name for name in ("isl", "osl", "concurrencies") if getattr(params, name) is None]
-        return [missing(self.type, name, hint.format(name)) for name in absent] + ladder_problems(params)
+        own = params.dataset_name == "custom"
+        needed = ("osl", "concurrencies") if own else ("isl", "osl", "concurrencies")
+        absent = [name for name in needed if getattr(params, name) is None]
+        problems = [missing(self.type, name, hint.format(name)) for name in absent] + ladder_problems(params)
+        if own and params.dataset_path is None:
+            problems.append(missing(self.type, "dataset_path", "give the file: benchmark.dataset_path=…"))
+        if params.dataset_path is not None and not own:
+            message, hint = "prompts are made at random, so no file is read", "set benchmark.dataset_name=custom"
+            problems.append(Problem("unused-file", message, "benchmark.dataset_path", params.dataset_path, hint=hint))
+        return problems
+
+    def data_files(self, params: Any) -> list[DataFile]:
+        """The prompts, where they are the user's own."""
+        path, client = params.dataset_path, params.client
+        if path is None or params.dataset_name != "custom":
+            return []
+        return [DataFile("benchmark.dataset_path", path, lambda file: prompt_fault(file, client))]
 
     def steps(self, params: Any, context: ClientContext) -> PointSteps:
         """One step for each pair of concurrency and request rate; fewer requests in flight come first."""
@@ -51,7 +67,10 @@ class SaBench:
 def _step(params: SaBenchConfig, context: ClientContext, concurrency: int, rate: float | str, name: str) -> Step:
     settings = _settings(params, concurrency, rate)
     if params.client == "sglang-bench":
-        argv = sglang_client.command(context, params, settings) + tuple(params.extra_args)
+        own = params.dataset_name == "custom"
+        given = {"dataset-path": params.dataset_path, "sharegpt-output-len": params.osl} if own else {}
+        dataset = "custom" if own else "random-ids"
+        argv = sglang_client.command(context, params, settings, given, dataset=dataset) + tuple(params.extra_args)
         env: Mapping[str, str] = {}
         outputs: tuple[str, ...] = sglang_client.OUTPUTS
     else:
@@ -76,7 +95,9 @@ def _step(params: SaBenchConfig, context: ClientContext, concurrency: int, rate:
 
 
 def _settings(params: SaBenchConfig, concurrency: int, rate: float | str) -> dict[str, Any]:
-    names = ("isl", "osl", "random_range_ratio", "seed", "ignore_eos", "dataset_name", "use_chat_template")
+    own = params.dataset_name == "custom"
+    lengths = ("osl", "dataset_path") if own else ("isl", "osl", "random_range_ratio")
+    names = (*lengths, "seed", "ignore_eos", "dataset_name", "use_chat_template")
     return {
         "concurrency": concurrency,
         "req_rate": rate,
@@ -97,15 +118,9 @@ def _aiperf_options(params: SaBenchConfig, settings: Mapping[str, Any]) -> Optio
     chat, warmup = params.use_chat_template, settings["warmup_requests"]
     return {
         **aiperf_client.endpoint(chat),
-        # makes the prompt that much shorter, so that the whole has the wanted length
-        "apply-chat-template": chat,
         "use-server-token-count": True,
-        "prompt-corpus": "random",
-        "random-corpus-style": "sglang",
-        "isl": params.isl,
+        **_prompts(params, settings["requests"] + warmup),
         "osl": params.osl,
-        "random-range-ratio": params.random_range_ratio,
-        "num-dataset-entries": settings["requests"] + warmup,
         "dataset-sampling-strategy": "sequential",
         "concurrency": settings["concurrency"],
         "request-count": settings["requests"],
@@ -114,4 +129,18 @@ def _aiperf_options(params: SaBenchConfig, settings: Mapping[str, Any]) -> Optio
         "extra-inputs": "ignore_eos:true" if params.ignore_eos else None,
         "connection-reuse-strategy": None if params.reuse_http_connections else "never",
         "random-seed": settings["client_seed"],
+    }
+
+
+def _prompts(params: SaBenchConfig, count: int) -> Options:
+    if params.dataset_name == "custom":
+        return {"input-file": params.dataset_path, "custom-dataset-type": "single_turn"}
+    return {
+        # makes the prompt that much shorter, so that the whole has the wanted length
+        "apply-chat-template": params.use_chat_template,
+        "prompt-corpus": "random",
+        "random-corpus-style": "sglang",
+        "isl": params.isl,
+        "random-range-ratio": params.random_range_ratio,
+        "num-dataset-entries": count,
     }

@@ -54,7 +54,7 @@ class SglangBenchConfig(LadderConfig):
     )
     dataset_name: str = key(
         "random-ids",
-        "Where prompts come from; `random` and `sharegpt` need dataset_path.",
+        "Where prompts come from; `random` and `sharegpt` need dataset_path, `custom` also SGLang 0.5.8 or newer.",
         allowed=("random-ids", "random", "sharegpt", "custom", "generated-shared-prefix"),
     )
     dataset_path: Optional[str] = key(None, "File of the data set, as the client sees it.")

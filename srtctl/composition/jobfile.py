@@ -61,8 +61,8 @@ def _part(prefix: str, names: str, switch: str) -> dict[str, FormatKey]:
     return {f"{prefix}.{name}": entry for name in names.split()}
 
 
-def _bench(names: str, *types: str) -> dict[str, FormatKey]:
-    return {f"benchmark.{name}": FormatKey(Reading.KEPT, types=types) for name in names.split()}
+def _bench(names: str, *types: str, text: str = "") -> dict[str, FormatKey]:
+    return {f"benchmark.{name}": FormatKey(Reading.KEPT, text, types=types) for name in names.split()}
 
 
 _ACCURACY = ("mmlu", "gpqa", "gsm8k", "longbenchv2")
@@ -151,7 +151,9 @@ _BENCHMARK = {
     **_bench("temperature top_p top_k", *_ACCURACY),
     **_bench("random_range_ratio num_prompts_mult num_warmup_mult use_chat_template", "sa-bench"),
     **_bench("reuse_http_connections", "sa-bench"),
-    **_bench("dataset_name dataset_path slow_down_sleep_time slow_down_wait_time", "sa-bench"),
+    **_bench("dataset_name dataset_path", "sa-bench"),
+    **_bench("slow_down_sleep_time slow_down_wait_time", "sa-bench",
+             text="workers are measured as they are; leave it out"),
     "benchmark.custom_tokenizer": FormatKey(
         Reading.KEPT, "a directory or org/name; a name of Python code is taken out", types=("sa-bench",)),
     **_bench("num_requests concurrency prefix_ratios", "router"),

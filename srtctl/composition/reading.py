@@ -138,7 +138,7 @@ def _unused_benchmark_keys(config: dict[str, Any], source: Source) -> list[Probl
         value, path = node.pop(key), f"benchmark.{key}"
         if name in entry.types and value is not None:
             problems.append(Problem("unsupported-key", f"srtctl's {name} has no such setting", path, value,
-                                    ", ".join(sorted(ours)), source=source(path)))  # fmt: skip
+                                    ", ".join(sorted(ours)), entry.text, source=source(path)))  # fmt: skip
         elif value is not None:
             problems.append(Problem("ignored-key", f"has no effect: {name} does not use it", path, source=source(path),
                                     severity=Severity.WARNING))  # fmt: skip

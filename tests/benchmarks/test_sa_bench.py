@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,3 +162,53 @@ def test_sglang_client() -> None:
 def test_steps_survive_json() -> None:
     found = SA_BENCH.steps(SaBenchConfig(isl=1, osl=1, concurrencies=[1, 2], slo_ttft_ms=5), CONTEXT)
     assert from_json(PointSteps, to_json(found)) == found
+
+
+def test_prompts_of_a_file() -> None:
+    own = {"dataset_name": "custom", "dataset_path": "/data/p.jsonl", "isl": None}
+    (step,) = steps(**own)
+    assert (flag(step, "--input-file"), flag(step, "--custom-dataset-type")) == ("/data/p.jsonl", "single_turn")
+    assert (flag(step, "--osl"), flag(step, "--request-count")) == ("512", "40")
+    assert not {"--isl", "--random-range-ratio", "--prompt-corpus", "--num-dataset-entries"} & set(step.argv)
+    assert not {"isl", "random_range_ratio"} & set(step.settings)
+    assert step.settings["dataset_path"] == "/data/p.jsonl"
+    (step,) = steps(**own, client="sglang-bench")
+    assert (flag(step, "--dataset-name"), flag(step, "--dataset-path")) == ("custom", "/data/p.jsonl")
+    assert flag(step, "--sharegpt-output-len") == "512"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "key"),
+    [
+        ({"dataset_name": "custom"}, "benchmark-key", "benchmark.dataset_path"),
+        ({"dataset_path": "/data/p.jsonl"}, "unused-file", "benchmark.dataset_path"),
+        ({"dataset_name": "custom", "dataset_path": "/p", "osl": None}, "benchmark-key", "benchmark.osl"),
+    ],
+)
+def test_files_that_are_wanting_or_not_read(changes: dict[str, Any], rule: str, key: str) -> None:
+    found = SA_BENCH.check(SaBenchConfig(**{"isl": 8, "osl": 8, "concurrencies": [1], **changes}))
+    assert [(p.rule, p.key) for p in found] == [(rule, key)]
+
+
+TURNS = '{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}'
+
+
+@pytest.mark.parametrize(
+    ("client", "text", "fault"),
+    [
+        ("aiperf", '{"text": "q"}\n\n{"text": "r"}\n', ""),
+        ("aiperf", "", "holds no prompts"),
+        ("aiperf", '{"text": "q"}\n{', "line 2 is not JSON"),
+        ("aiperf", '{"prompt": "q"}', "line 1 has its text as `prompt`"),
+        ("aiperf", TURNS, "line 1 is no prompt as aiperf reads it"),
+        ("sglang-bench", TURNS, ""),
+        ("sglang-bench", '{"text": "q"}', "line 1 is no conversation of two turns"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_prompts(tmp_path: Path, client: str, text: str, fault: str) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(text)
+    params = SaBenchConfig(dataset_name="custom", dataset_path=str(path), client=client)
+    (file,) = SA_BENCH.data_files(params)  # type: ignore[attr-defined]
+    found = file.fault(path)
+    assert found.startswith(fault) if fault else not found

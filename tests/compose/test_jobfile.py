@@ -186,6 +186,7 @@ def test_benchmark_keys_of_other_types(write: Callable[..., Path], points_of: Po
         ("unsupported-key", "benchmark.slow_down_wait_time"),
         ("unknown-key", "benchmark.isll"),
     ]
+    assert found[0].hint == "workers are measured as they are; leave it out"
 
 
 def test_defaults_of_the_format(points_of: Points) -> None:

@@ -60,10 +60,11 @@ def data_sets(place: Path) -> None:
     """What the documentation has under /data, a few records of each."""
     lines = {
         "traces/conversation.jsonl": {"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46]},
+        "prompts.jsonl": {"text": "What comes after 7, and why?"},
         "gsm8k/test.jsonl": {"question": "How many?", "answer": "As many.\n#### 7"},
     }
     for name, record in lines.items():
-        (place / name).parent.mkdir(parents=True)
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text((json.dumps(record) + "\n") * 9)
     (place / "huggingface").mkdir()
 

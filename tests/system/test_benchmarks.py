@@ -130,7 +130,10 @@ def test_the_other_clients_are_run(user: User) -> None:
     trace = [{"timestamp": 20 * i, "input_length": 700, "output_length": 4, "hash_ids": [i, 50 + i]} for i in range(24)]
     path = lines(user.home / "t.jsonl", *trace)  # so many that the client makes the texts in further processes
     option(user.home, "o-trace", type="mooncake-router", trace_file=path, mooncake_workload="conversation")
-    aiperf, trace_row = run(user, ["o-aiperf", "o-trace"])
+    own = lines(user.home / "prompts.jsonl", *({"text": f"What comes after {i}, and why?"} for i in range(20)))
+    option(user.home, "o-own", type="sa-bench", dataset_name="custom", dataset_path=own, concurrencies=[2], osl=8)
+    aiperf, trace_row, own_row = run(user, ["o-aiperf", "o-trace", "o-own"])
+    assert (own_row["requests_completed"], own_row["osl_mean"], own_row["isl"]) == (20, 8, None)
     assert (aiperf["requests_completed"], aiperf["concurrency"], aiperf["osl_mean"]) == (10, 2, 8)
     assert (trace_row["requests_completed"], trace_row["requests_expected"]) == (24, 24)
     assert trace_row["isl_mean"] == pytest.approx(700, rel=0.05)
@@ -141,7 +144,11 @@ def test_sglangs_own_client_is_run(user: User) -> None:
     if not list(Path(sys.prefix).glob("tools/sglang-*/bin/python")):
         pytest.skip("no environment with SGLang: make test-engine makes one")
     option(user.home, "s-bench", type="sglang-bench", isl=64, osl=8, concurrencies=[2], num_prompts=10)
-    (row,) = run(user, ["s-bench"])
+    turns = [{"conversations": [{"value": f"What comes after {i}?"}, {"value": "The next one."}]} for i in range(9)]
+    own = {"dataset_name": "custom", "dataset_path": lines(user.home / "turns.jsonl", *turns), "num_prompts_mult": 4}
+    option(user.home, "s-own", type="sa-bench", client="sglang-bench", osl=8, concurrencies=[2], **own)
+    row, own_row = run(user, ["s-bench", "s-own"])
+    assert (own_row["requests_completed"], own_row["osl_mean"]) == (8, 8)
     assert (row["requests_completed"], row["isl_mean"], row["osl_mean"]) == (10, 64, 8)
     assert row["client"]["name"] == "sglang.bench_serving"
 
