@@ -126,6 +126,17 @@ def format_problems(problems: Iterable[Problem]) -> str:
     return "\n".join(blocks)
 
 
+def wrapped(text: str, width: int) -> str:
+    """Text of problems for a terminal of `width` columns; words stay whole, further lines are indented."""
+    import textwrap
+
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (11 if line.startswith("  ") and ":" in line[:11] else 2)
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
 def merge_points(problems: Iterable[Problem], total_points: int) -> list[Problem]:
     """Join equal problems of several points into one that lists its points (none listed when all have it)."""
     seen: dict[Problem, set[int]] = {}

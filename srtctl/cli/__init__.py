@@ -7,7 +7,7 @@ import os
 import sys
 
 from srtctl.cli.help import HELP, VERSION_TEXT
-from srtctl.errors import ExitCode, SrtctlError, format_problems, near_words
+from srtctl.errors import ExitCode, SrtctlError, format_problems, near_words, wrapped
 
 # verb -> module in this package whose `main(argv) -> int` carries it out
 VERBS = {
@@ -86,4 +86,8 @@ def _unknown_verb(word: str) -> int:
 
 
 def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        import shutil
+
+        text = wrapped(text, shutil.get_terminal_size().columns)
     print(text, file=sys.stderr)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from srtctl.errors import counted, format_problems, format_ranges
+from srtctl.errors import counted, format_problems, format_ranges, wrapped
 from srtctl.plan.model import Plan, Process
 from srtctl.prepare import PreparedPoint
 from srtctl.report.processes import block, folded, grouped, measurements, port_rows, single, variables
@@ -84,7 +84,8 @@ def lines(sweep: Sweep, directory: SweepDir, width: int | None = None) -> Iterat
         yield f"\n{counted(hidden, 'more deployment')}, not shown: -v shows all of them"
     yield ""
     if sweep.problems:  # last, where they are seen
-        yield f"{format_problems(sweep.problems)}\n"
+        text = format_problems(sweep.problems)
+        yield f"{text if width is None else wrapped(text, width)}\n"
     yield f"written to {directory.path}"
     yield "nothing was started"
 

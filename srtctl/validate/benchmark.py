@@ -14,6 +14,8 @@ from srtctl.validate.model import is_hub_id
 _PYTHON_NAME = re.compile(r"(?=.*[_.])[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _LADDER = re.compile(r"\d{1,9}(?:x\d{1,9})*")
 
+_CLIENT_NEEDS = "the client's node must have it"
+
 
 def own_rules(context: Context) -> Iterator[Problem]:
     """What the benchmark's own type checks."""
@@ -41,8 +43,7 @@ def data(context: Context) -> Iterator[Problem]:
                 "data-file", "must be an absolute path: the client runs elsewhere", file.key, file.path, "/path/of/it"
             )
         elif context.facts.paths.get(file.path) is False:
-            message = "there is no such file" if context.local else "is not on this machine; its node must have it"
-            yield Problem("missing-path", message, file.key, file.path, severity=context.unseen())
+            yield context.absent(file.key, file.path, _CLIENT_NEEDS)
         elif fault:
             yield Problem("data-file", fault, file.key, file.path)
 
@@ -61,8 +62,7 @@ def tokenizer(context: Context) -> Iterator[Problem]:
         return  # aiperf has a tokenizer of its own
     if named.startswith("/"):
         if context.facts.paths.get(named) is False:
-            message = "there is no such path" if context.local else "is not on this machine; the client's must have it"
-            yield Problem("missing-path", message, key, named, severity=context.unseen())
+            yield context.absent(key, named, _CLIENT_NEEDS)
     elif named.startswith(("./", "../", "~")):
         yield Problem("tokenizer", "must be an absolute path: the client runs elsewhere", key, named, "/path/of/it")
     elif not is_hub_id(named):

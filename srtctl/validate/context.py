@@ -115,6 +115,11 @@ class Context:
         """The weight of something that was not found on this machine."""
         return Severity.ERROR if self.local else Severity.NOTE
 
+    def absent(self, key: str, path: str, elsewhere: str) -> Problem:
+        """A path that is not on this machine; `elsewhere` says what that means where the job runs on other ones."""
+        message = "there is no such path" if self.local else f"this path is not on this machine; {elsewhere}"
+        return Problem("missing-path", message, key, path, severity=self.unseen())
+
 
 Rule = Callable[[Context], Iterable[Problem]]
 

@@ -68,6 +68,7 @@ class FieldPlan:
     allowed: tuple[str, ...]
     minimum: float | None
     unit: str
+    help: str
 
     @property
     def constrained(self) -> bool:
@@ -121,6 +122,7 @@ def _plan_field(field: dataclasses.Field[Any], annotation: Any) -> FieldPlan:
         allowed=tuple(field.metadata.get("allowed", ())),
         minimum=field.metadata.get("minimum"),
         unit=field.metadata.get("unit", ""),
+        help=field.metadata.get("help", ""),
     )
 
 

@@ -18,6 +18,7 @@ _PRECISIONS = (
     *("fp32", "fp16", "bf16", "fp8", "fp4", "nvfp4", "mxfp8", "mxfp6", "mxfp4", "int8", "int4", "nf4"),
     *("w8a8", "w4a16", "w4a8", "w4afp8", "awq", "gptq", "float32", "float16", "bfloat16", "mixed"),
 )
+_CHECKED_THERE = "it is checked when the job starts"
 _MOUNT_MARKS = ":,"
 _IMAGE_FORMS = "an alias of cluster.containers, an absolute path of a .sqsh file, or a registry URI"
 
@@ -57,7 +58,7 @@ def _named(context: Context, key: str, written: str) -> Iterator[Problem]:
             yield Problem("model-path", "there is no such built-in model", key, path, "builtin:tiny")
     elif path.startswith(("/", "./", "../", "~/")):
         if paths.get(path, paths.get(written)) is False:
-            yield _not_here(context, key, path)
+            yield context.absent(key, path, _CHECKED_THERE)
         if context.job.cluster.container_runtime != "none" and any(mark in path for mark in _MOUNT_MARKS):
             yield Problem("mount", "has a character that separates mounts", key, path, "a path without : and ,")
     elif not paths.get(path):
@@ -71,18 +72,6 @@ def _no_alias(written: str, path: str, key: str, table: Mapping[str, str]) -> Pr
     aliases = f" (aliases: {', '.join(sorted(table))})" if table else ""
     message = "is neither a path that exists nor a model alias of this cluster"
     return Problem("model-path", message, key, written, _PATH_FORMS + aliases, hint)
-
-
-def _not_here(context: Context, key: str, path: str) -> Problem:
-    if context.local:
-        return Problem("missing-path", "there is no such path", key, path)
-    return Problem(
-        "missing-path",
-        "this path is not on this machine; it is checked when the job starts",
-        key,
-        path,
-        severity=Severity.NOTE,
-    )
 
 
 def further_settings(context: Context) -> Iterator[Problem]:
@@ -145,7 +134,7 @@ def _image(context: Context, key: str, written: str) -> Iterator[Problem]:
     image = resolved_image(context.job, written)
     if image.startswith("/"):
         if context.facts.paths.get(image) is False:
-            yield _not_here(context, key, image)
+            yield context.absent(key, image, _CHECKED_THERE)
     elif re.search(r"\s", image) or not image:
         yield Problem("container", "is no image", key, written, _IMAGE_FORMS)
     elif not any(mark in image for mark in "/:#"):

@@ -28,7 +28,7 @@ def mounts(context: Context) -> Iterator[Problem]:
                 "one host path for each container path",
             )
         if context.facts.paths.get(host) is False:
-            yield Problem("missing-path", "this path is not on this machine", key, host, severity=context.unseen())
+            yield context.absent(key, host, "the nodes must have it")
 
 
 def _all(context: Context) -> Iterator[tuple[str, str | None, str]]:

@@ -59,14 +59,14 @@ def _build_node(cls: type, config: Mapping[str, Any], prefix: str, problems: lis
                 values[name] = value
     for name, plan in plans.items():
         if plan.mandatory and name not in values and config.get(name, MISSING) == MISSING:
-            problems.append(_missing(prefix + name))
+            problems.append(_missing(prefix + name, plan))
     return cls(**values)
 
 
 def _build_value(plan: FieldPlan, value: Any, key: str, problems: list[Problem]) -> Any:
     if type(value) is str and value == MISSING:
         if not plan.mandatory:  # a mandatory key is reported once, with those that are not there at all
-            problems.append(_missing(key))
+            problems.append(_missing(key, plan))
         return _BAD
     if plan.kind.node is None:
         return _convert(plan.kind, value, key, problems)
@@ -88,7 +88,7 @@ def _build_registered(plan: FieldPlan, value: Mapping[str, Any], key: str, probl
     if isinstance(chosen, str) and chosen in types:
         return _build_node(types[chosen], {"type": chosen, **value}, f"{key}.", problems)
     if chosen == MISSING:
-        problems.append(_missing(f"{key}.type"))
+        problems.append(_missing(f"{key}.type", plan_of(base)["type"]))
     else:
         problems.append(unknown_type(key, chosen))
     # its own keys can't be judged; those that all types share can
@@ -189,8 +189,9 @@ def _to_boolean(value: Any) -> Any:
 _SCALARS = {"str": _to_text, "int": _to_integer, "float": _to_number, "bool": _to_boolean}
 
 
-def _missing(key: str) -> Problem:
-    return Problem("missing-key", "a value is needed here", key)
+def _missing(key: str, plan: FieldPlan) -> Problem:
+    meaning = plan.help.rstrip(".")
+    return Problem("missing-key", "a value is needed here", key, hint=meaning[:1].lower() + meaning[1:])
 
 
 def _wrong_type(kind: Kind, value: Any, key: str) -> Problem:

@@ -15,6 +15,7 @@ from srtctl.errors import (
     format_ranges,
     merge_points,
     shorten,
+    wrapped,
 )
 
 WHOLE = Problem(
@@ -94,3 +95,13 @@ def test_the_error_carries_its_exit_code():
     error = SrtctlError(WHOLE, ExitCode.UNAVAILABLE)
     assert (error.problems, error.exit_code) == ((WHOLE,), 3)
     assert str(error) == format_problem(WHOLE)
+
+
+def test_a_terminal_breaks_between_words_only() -> None:
+    problem = Problem("x", "one of too many things that there are", "some.key", "v", ", ".join(["several-words"] * 9))
+    text = format_problem(problem)
+    shown = wrapped(text, 40)
+    assert max(map(len, shown.splitlines())) <= 40
+    assert " ".join(shown.split()) == " ".join(text.split())
+    assert "\n           several-words" in shown
+    assert wrapped(text, 1000) == text
