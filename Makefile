@@ -21,7 +21,7 @@ help:
 	@echo "make lint types contracts docs      the other checks of .ci/run"
 	@echo "make format     put sources into the form that lint wants"
 	@echo "make soak       the long tests"
-	@echo "make test-engine     tests with the real SGLang, which runs without a GPU (3.5 GB, ten minutes of two idle cores);"
+	@echo "make test-engine     tests with the real SGLang, which runs without a GPU (3.5 GB, a quarter of an hour of two idle cores);"
 	@echo "                     ENGINE='here and dynamo-pd' runs some of them, as pytest -k does"
 	@echo "make test-nsys       the profiler's command line and stop with the real nsys (190 MB of Debian's packages; x86_64)"
 	@echo "make bench      time the commands and the stack"
