@@ -100,7 +100,7 @@ class Keeper:
             self._tell({"event": "killed_all", "killed": len(ended), "left": left})
 
     def _kill_all(self) -> tuple[list[tuple[int, int]], list[int]]:
-        self._memory.look()
+        self._memory.note()
         found = proctree.kill_descendants()
         self._memory.clear()
         return found
@@ -140,6 +140,8 @@ class Keeper:
             processes = proctree.table()
             below = proctree.descendants(os.getpid(), processes)
             pids += [p for p in below if p not in pids and (processes[p].session in pids or proctree.marked(p, mark))]
+        if signum == signal.SIGKILL:
+            self._memory.note()
         for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, signum)

@@ -49,7 +49,7 @@ class SharedMemory:
     def __init__(self, ours: Callable[[], Iterable[int]]):
         self._ours = ours
         self.wakers = watch_directory(PLACE)
-        self._seen_ns = _changed_ns()
+        self._news = False
         self._look_at = 0.0
         self._others = set(_files().items())
         self._held: set[tuple[str, int]] = set()
@@ -61,24 +61,31 @@ class SharedMemory:
         self._write()
 
     def look(self) -> float:
-        """Note what ours hold of what is new. Costs nothing while no file there comes or goes.
+        """Note what ours hold of what is new. Costs nothing while no file comes there.
 
         Returns:
             Seconds after which to look again at the latest.
         """
         for waker in self.wakers:
             with contextlib.suppress(OSError):
-                os.read(waker, 1 << 16)
-        changed_ns = _changed_ns()
-        if changed_ns == self._seen_ns:
+                self._news |= bool(os.read(waker, 1 << 16))
+        if self.wakers and not self._news:
             return LOOK_EVERY_S
         now = time.monotonic()
         if now < self._look_at:
             return self._look_at - now
         self._look_at = now + LOOKS_APART_S
-        self._seen_ns = changed_ns
-        self._note()
+        self.note()
         return LOOK_EVERY_S
+
+    def note(self) -> None:
+        """Note what ours hold now: also to be done before they are killed, after which nothing says what they held."""
+        self._news = False
+        new = set(_files().items()) - self._others - self._held
+        if new:
+            inodes = _held_by(self._ours())
+            self._held |= {(name, inode) for name, inode in new if inode in inodes}
+            self._write()
 
     def clear(self, within_s: float = 0.0) -> list[str]:
         """Remove what was held by ours and isn't held by anybody any more.
@@ -90,7 +97,7 @@ class SharedMemory:
             Paths of what was removed.
         """
         deadline = time.monotonic() + within_s
-        self._note()
+        self.note()
         inodes = {inode for _, inode in self._held}
         removed: list[str] = []
         while True:
@@ -99,13 +106,6 @@ class SharedMemory:
             if not waits:
                 return removed
             time.sleep(PAUSE_S)
-
-    def _note(self) -> None:
-        new = set(_files().items()) - self._others - self._held
-        if new:
-            inodes = _held_by(self._ours())
-            self._held |= {(name, inode) for name, inode in new if inode in inodes}
-            self._write()
 
     def _write(self) -> None:
         if self._record is not None:
@@ -157,12 +157,6 @@ def _held_by(pids: Iterable[int]) -> set[int]:
         device = PLACE.stat().st_dev
         return {inode for pid in pids for inode in (*_mapped(pid, device), *_open(pid, device))}
     return set()
-
-
-def _changed_ns() -> int:
-    with contextlib.suppress(OSError):
-        return PLACE.stat().st_mtime_ns
-    return 0
 
 
 def _processes() -> list[int]:

@@ -99,6 +99,22 @@ def test_what_another_process_has_open_stays(name: Callable[[str], str]) -> None
     assert memory.clear() == [f"/dev/shm/{block}"]
 
 
+def test_what_came_since_the_last_look_is_noted_before_a_kill(name: Callable[[str], str]) -> None:
+    """However soon that is: looks keep a pause, and the directory's clock has ticks."""
+    first, second = name("psm_"), name("psm_")
+    ours: list[int] = []
+    memory = SharedMemory(lambda: ours)
+    holders = []
+    for one in (first, second):
+        holders.append(Holder(one))
+        ours.append(holders[-1].process.pid)
+        memory.look()
+    memory.note()
+    for holder in holders:
+        holder.kill()
+    assert sorted(memory.clear()) == sorted([f"/dev/shm/{first}", f"/dev/shm/{second}"])
+
+
 def test_ours_may_still_be_ending(name: Callable[[str], str]) -> None:
     block = name("nccl-")
     ours: list[int] = []
