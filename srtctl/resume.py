@@ -20,7 +20,7 @@ from srtctl.results.select import read_manifest
 from srtctl.results.state import SweepState, read_state
 from srtctl.rundir import SweepDir, find_sweeps
 from srtctl.sweep import Resumption, common_name
-from srtctl.sweepdir import lock, output_directory
+from srtctl.sweepdir import lock, output_directory_of
 
 MEASURED = frozenset({"ok", "invalid"})
 
@@ -34,7 +34,7 @@ def wanted(points: Sequence[PreparedPoint]) -> tuple[list[PreparedPoint], Resump
     invocation = current.get()
     directory = SweepDir(invocation.resume) if invocation.resume is not None else None
     if directory is None and invocation.resume_latest:
-        place = output_directory(invocation, points[0].job)
+        place = output_directory_of(invocation, points[0].job)
         named = [sweep for sweep in find_sweeps(place) if sweep.path.parent.name == common_name(points)]
         directory = latest(points, named)
     return narrow(points, directory, invocation) if directory is not None else (list(points), None)

@@ -128,6 +128,11 @@ class SweepDir:
         return self.path.name
 
 
+def output_directory(named: str | Path | None, of_cluster: str | None = None) -> Path:
+    """Where sweeps are: what is named, else $SRTCTL_OUTPUT_DIR, else the cluster's, else ./outputs."""
+    return Path(named or os.environ.get("SRTCTL_OUTPUT_DIR") or of_cluster or "outputs").expanduser()
+
+
 def find_sweeps(output_dir: Path) -> list[SweepDir]:
     """All sweeps under `output_dir`, oldest first, dry runs left out."""
     found = [p.parent for p in output_dir.glob(f"*/*/{MANIFEST}") if p.parent.parent.name != "dry-runs"]

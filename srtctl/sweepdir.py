@@ -17,7 +17,7 @@ from srtctl.invocation import Invocation
 from srtctl.manifest import extended, manifest
 from srtctl.plan.codec import to_json
 from srtctl.prepare import PreparedPoint
-from srtctl.rundir import LOCK, AllocationDir, SweepDir, write_json, write_text
+from srtctl.rundir import LOCK, AllocationDir, SweepDir, output_directory, write_json, write_text
 from srtctl.schema import JobConfig
 from srtctl.sweep import Allocation, Sweep, problem_record
 from srtctl.yamltext import dump_sections
@@ -34,7 +34,7 @@ def write(sweep: Sweep, dry_run: bool = False) -> SweepDir:
     """
     if sweep.resumed is not None and not dry_run:
         return _append(sweep)
-    base = output_directory(sweep.invocation, sweep.points[0].job)
+    base = output_directory_of(sweep.invocation, sweep.points[0].job)
     if sweep.executor == "slurm" and (unfit := _UNFIT_FOR_SLURM.search(str(base))):
         raise SrtctlError(_unfit(base, unfit[0]))
     try:
@@ -49,10 +49,9 @@ def write(sweep: Sweep, dry_run: bool = False) -> SweepDir:
     return directory
 
 
-def output_directory(invocation: Invocation, job: JobConfig) -> Path:
-    """-o, else the cluster's `output_dir`, else ./outputs; absolute."""
-    named = invocation.output_dir or job.cluster.output_dir
-    return Path(named or "outputs").expanduser().absolute()
+def output_directory_of(invocation: Invocation, job: JobConfig) -> Path:
+    """Where the sweep of this command goes; absolute."""
+    return output_directory(invocation.output_dir, job.cluster.output_dir).absolute()
 
 
 def lock(directory: SweepDir) -> int:

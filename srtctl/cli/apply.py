@@ -33,8 +33,8 @@ usage: srtctl {verb} [-f RECIPE[:VARIANT] | -f DIRECTORY | -f -]
   --tags a,b                 words to find the run by
   --wait                     stay until the results are there, with live
                              progress; Ctrl-C detaches
-  -o, --output-dir DIR       where results go; else the cluster's output_dir,
-                             else ./outputs
+  -o, --output-dir DIR       where results go; else $SRTCTL_OUTPUT_DIR, the
+                             cluster's output_dir, ./outputs
   --resume SWEEP             run what that sweep lacks: as it was (slurm.* and
                              launcher.* may be given anew), or, with a recipe or
                              other overrides, what these points lack
@@ -145,7 +145,8 @@ def _frozen(arguments: Arguments, invocation: Invocation) -> int:
 
 
 def _sweep_named(arguments: Arguments) -> Path:
-    from srtctl.results.select import output_directory, select_sweep
+    from srtctl.results.select import select_sweep
+    from srtctl.rundir import output_directory
 
     return select_sweep(arguments.resume, output_directory(arguments.output_dir)).path.absolute()
 

@@ -40,7 +40,8 @@ def main(argv: list[str]) -> int:
         SrtctlError: There is no such sweep.
     """
     options = _parser().parse_args(argv)
-    from srtctl.results.select import output_directory, select_sweep
+    from srtctl.results.select import select_sweep
+    from srtctl.rundir import output_directory
 
     sweep = select_sweep(options.sweep, output_directory(options.output_dir))
     stopping = _Stopping(sweep)

@@ -80,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _sweep_and_process(options: argparse.Namespace) -> SweepDir:
     """Sort the names out: a sweep is one that is found as such, and a process one that the sweep knows."""
-    from srtctl.results.select import output_directory, select_sweep
+    from srtctl.results.select import select_sweep
+    from srtctl.rundir import output_directory
 
     names, output_dir = list(options.names), output_directory(options.output_dir)
     if len(names) > (1 if options.sweep else 2):

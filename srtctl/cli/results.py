@@ -30,9 +30,10 @@ def main(argv: list[str]) -> int:
     if options.fields:
         return _show_fields(options.json)
     from srtctl.results.rebuild import rebuild
-    from srtctl.results.select import output_directory, select_sweep
+    from srtctl.results.select import select_sweep
     from srtctl.results.state import read_state
     from srtctl.results.table import all_rows, as_csv, choose_columns, with_swept
+    from srtctl.rundir import output_directory
 
     found = read_state(select_sweep(options.sweep, output_directory(options.output_dir)))
     if options.rebuild:

@@ -37,8 +37,9 @@ def main(argv: list[str]) -> int:
         SrtctlError: There is no such sweep or process, or it runs nowhere at present.
     """
     options = _parser().parse_args(argv)
-    from srtctl.results.select import output_directory, select_sweep
+    from srtctl.results.select import select_sweep
     from srtctl.results.state import read_state
+    from srtctl.rundir import output_directory
 
     found = read_state(select_sweep(options.sweep, output_directory(options.output_dir)))
     allocation = _allocation(found, options.allocation)

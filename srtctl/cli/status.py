@@ -27,8 +27,9 @@ def main(argv: list[str]) -> int:
         SrtctlError: There is no such sweep.
     """
     options = _parser().parse_args(argv)
-    from srtctl.results.select import output_directory, select_sweep
+    from srtctl.results.select import select_sweep
     from srtctl.results.state import as_json, read_state
+    from srtctl.rundir import output_directory
 
     where = output_directory(options.output_dir)
     if options.all:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from srtctl.errors import Problem, SrtctlError, suggestion
 from srtctl.rundir import MANIFEST, SweepDir, find_sweeps
-
-ENVIRONMENT = "SRTCTL_OUTPUT_DIR"
-
-
-def output_directory(named: str | None) -> Path:
-    """-o, else $SRTCTL_OUTPUT_DIR, else ./outputs."""
-    return Path(named or os.environ.get(ENVIRONMENT) or "outputs").expanduser()
 
 
 def select_sweep(wanted: str | None, output_dir: Path) -> SweepDir:
@@ -32,7 +24,10 @@ def select_sweep(wanted: str | None, output_dir: Path) -> SweepDir:
         return inside
     sweeps = find_sweeps(output_dir)
     if not sweeps:
-        hint = "start one with `srtctl apply`, or say where with -o DIR"
+        hint = (
+            "start one with `srtctl apply`; where a cluster's output_dir holds them, say so with -o DIR, or once for "
+            "all with `export SRTCTL_OUTPUT_DIR=DIR`"
+        )
         raise SrtctlError(Problem("no-sweep", f"there is no run under {output_dir}", hint=hint))
     if not wanted:
         return sweeps[-1]

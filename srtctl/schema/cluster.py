@@ -71,5 +71,5 @@ class ClusterConfig:
         None, "Python >= 3.10 of the compute nodes that runs the orchestrator; unset: this one."
     )
     tools: ToolsConfig = key(ToolsConfig, "Programs from outside.")
-    output_dir: Optional[str] = key(None, "Where results go; unset: ./outputs.", transient=True)
+    output_dir: Optional[str] = key(None, "Where results go, unless -o or $SRTCTL_OUTPUT_DIR says it.", transient=True)
     environment: Dict[str, str] = key({}, "Variables of every process, under the job's own.")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from srtctl.errors import SrtctlError
-from srtctl.results.select import output_directory, read_manifest, select_sweep
+from srtctl.results.select import read_manifest, select_sweep
+from srtctl.rundir import output_directory
 
 from .conftest import Writer
 
@@ -68,6 +69,7 @@ def test_a_damaged_manifest(three: Path) -> None:
 def test_where_runs_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output_directory("here") == Path("here")
     monkeypatch.setenv("SRTCTL_OUTPUT_DIR", "/there")
-    assert output_directory(None) == Path("/there")
+    assert output_directory(None, "/the/cluster's") == Path("/there")
     monkeypatch.delenv("SRTCTL_OUTPUT_DIR")
+    assert output_directory(None, "/the/cluster's") == Path("/the/cluster's")
     assert output_directory(None) == Path("outputs")
