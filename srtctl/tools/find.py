@@ -16,7 +16,7 @@ from srtctl.errors import Problem, Severity
 from srtctl.orchestrator.machinecode import machine_of
 from srtctl.plan.programs import NAMES, Programs
 from srtctl.schema.cluster import ToolsConfig
-from srtctl.tools.installed import dist_version, inside, order, releases, version_in
+from srtctl.tools.installed import dist_version, inside, machine_of_environment, order, releases, version_in
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def missing(
         program = PROGRAMS[name]
         hint = f"or set cluster.tools.{name} to its path"
         if program.install:
-            hint = f"get it with `{_how_to_get(program.install, architecture)}`, {hint}"
+            hint = f"get it with {_how_to_get(program.install, architecture)}, {hint}"
         else:
             what = "its path" if program.on_path else "the interpreter of an environment that has it"
             hint = f"set cluster.tools.{name} to {what}"
@@ -163,19 +163,26 @@ def check_programs(
 
 
 def _of_another_machine(name: str, found: Found, architecture: str | None) -> Problem | None:
-    """A program that can't run where it is to run, told by its first bytes."""
-    wanted, made_for = architecture or os.uname().machine, machine_of(found.path)
+    """A program that can't run where it is to run, told by its environment's packages, else by its first bytes."""
+    wanted = architecture or os.uname().machine
+    made_for = machine_of_environment(Path(found.path).parent.parent) or machine_of(found.path)
     if made_for in ("", wanted):
         return None
     program = PROGRAMS[name]
-    hint = f"get another with `{_how_to_get(program.install, architecture)}`" if program.install else ""
+    hint = f"get another with {_how_to_get(program.install, architecture)}" if program.install else ""
     message = f"{program.title} is for {made_for}, and the nodes are {wanted} (cluster.architecture)"
     return Problem("wrong-architecture", message, f"cluster.tools.{name}", found.path, hint=hint)
 
 
 def _how_to_get(tool: str, architecture: str | None) -> str:
-    verb = f"fetch --arch {architecture}" if is_foreign(architecture) else "install"
-    return f"srtctl tools {verb} {tool}"
+    if not is_foreign(architecture):
+        return f"`srtctl tools install {tool}`"
+    if tool == "client":  # one of its requirements exists only as source
+        return (
+            f"`srtctl tools install client --directory DIR/{architecture}` on such a node "
+            "(DIR: cluster.tools.directory), or measure with benchmark.client=sglang-bench"
+        )
+    return f"`srtctl tools fetch --arch {architecture} {tool}`"
 
 
 def _find(
@@ -200,7 +207,7 @@ def _find(
             f"{program.title} {wanted} is not installed in {directory}",
             key=f"cluster.tools.{name}",
             allowed=f"installed releases: {have}",
-            hint=f"get it with `{_how_to_get(f'{program.install}=={wanted}', architecture)}`, "
+            hint=f"get it with {_how_to_get(f'{program.install}=={wanted}', architecture)}, "
             "or leave dynamo.version out",
         )
     return found, None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 INCOMPLETE_MARK = ".installing"  # in an environment that an interrupted installation left behind
+_COMPILED = re.compile(r"^Tag: .*linux\S*_(x86_64|aarch64)$", re.MULTILINE)  # in a wheel's metadata
+
 MACHINE_MARK = ".machine"  # in an environment that was fetched for another machine: that machine's architecture
 
 
@@ -62,6 +65,22 @@ def dist_version(site: Path, distribution: str) -> str:
     for entry in entries(site):
         if entry.startswith(prefix) and entry.endswith(".dist-info"):
             return entry[len(prefix) : -len(".dist-info")]
+    return ""
+
+
+def machine_of_environment(root: Path) -> str:
+    """For which architecture the compiled packages of an environment are; empty where it has none or is none.
+
+    Its programs are scripts, and its interpreter a link into another directory, which on this machine may hold another
+    one than on the nodes: only what was installed tells.
+    """
+    for wheel in sorted(root.glob("lib/python3*/site-packages/*.dist-info/WHEEL")):
+        try:
+            match = _COMPILED.search(wheel.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue
+        if match:
+            return match[1]
     return ""
 
 

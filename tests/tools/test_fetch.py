@@ -73,6 +73,39 @@ def test_programs_for_another_machine_are_not_taken_for_this_one(fetched: Path) 
     assert f"nats-server is for {THERE}, and the nodes are {HERE}" in problem.message
 
 
+def environment(root: Path, machine: str, interpreter: str) -> Path:
+    """aiperf's environment as an installer leaves it: scripts, a link to an interpreter, and metadata of wheels."""
+    for name, tag in (("aiperf-0.13.0", "py3-none-any"), ("orjson-3.11", f"cp312-cp312-manylinux_2_17_{machine}")):
+        metadata = root / f"lib/python3.12/site-packages/{name}.dist-info/WHEEL"
+        metadata.parent.mkdir(parents=True)
+        metadata.write_text(f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n")
+    (root / "bin").mkdir()
+    (root / "bin/python").symlink_to(interpreter)
+    script = root / "bin/aiperf"
+    script.write_text(f"#!{root}/bin/python\n")
+    script.chmod(0o755)
+    return root
+
+
+def test_a_client_of_this_machine_is_not_planned_for_the_other(tmp_path: Path) -> None:
+    """Its program is a script, which has no architecture of its own."""
+    environment(tmp_path / "aiperf-0.13.0", HERE, sys.executable)
+    tools = ToolsConfig(directory=str(tmp_path))
+    _, (problem,) = check_programs(tools, ["aiperf"], on_nodes=True, architecture=THERE)
+    assert problem.rule == "wrong-architecture" and problem.severity is Severity.ERROR
+    assert f"aiperf is for {HERE}, and the nodes are {THERE}" in problem.message
+    assert f"`srtctl tools install client --directory DIR/{THERE}` on such a node" in problem.hint
+    assert check_programs(tools, ["aiperf"], on_nodes=True)[1] == []
+
+
+def test_a_client_that_was_made_on_a_node_is_taken(tmp_path: Path) -> None:
+    """Though the interpreter that its link names is another one here."""
+    environment(tmp_path / THERE / "aiperf-0.13.0", THERE, sys.executable)
+    tools = ToolsConfig(directory=str(tmp_path))
+    programs, problems = check_programs(tools, ["aiperf"], on_nodes=True, architecture=THERE)
+    assert problems == [] and programs.paths["aiperf"] == f"{tmp_path}/{THERE}/aiperf-0.13.0/bin/aiperf"
+
+
 def test_the_job_says_it_on_the_node(fetched: Path) -> None:
     program = f"{fetched}/{THERE}/services-1/bin/nats-server"
     (text,) = missing_here([], [(program, "nats")], "")
