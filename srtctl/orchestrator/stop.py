@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterable
 
@@ -11,6 +12,8 @@ from srtctl.orchestrator.supervisor import Supervisor
 from srtctl.plan.model import Process
 
 KILL_WAIT_S = 6.0  # the keeper itself gives up after 5 s
+# Others end a program that doesn't expect them yet; this one is lost on it, and then it would run until it is killed.
+LOST_ON_SOME, AGAIN_AFTER_S = signal.SIGURG, 5.0
 
 
 def stop_waves(processes: Iterable[Process]) -> list[list[str]]:
@@ -39,6 +42,7 @@ class Stopper:
         self._clock = supervisor.clock
         self._deadline = supervisor.clock.now() + stop_s
         self._kill_at: dict[str, float] = {}
+        self._again_at: dict[str, float] = {}
         self._later: list[Managed] = []
         # The first signal is only an order to stop, also where the stop has begun for another reason: `srtctl cancel`
         # makes its file before it signals, and a run that has just ended may be cancelled.
@@ -80,7 +84,9 @@ class Stopper:
                 self._ask(one)
 
     def _ask(self, one: Managed) -> None:
-        number = signal.Signals[f"SIG{one.process.stop_signal.removeprefix('SIG')}"]
+        number = _stop_signal(one)
+        if number == LOST_ON_SOME:
+            self._again_at[one.name] = self._clock.now() + AGAIN_AFTER_S
         self._kill_at[one.name] = min(self._clock.now() + one.process.stop_wait_s, self._deadline)
         self._supervisor.report.event("process_stop", process=one.name, signal=number.name)
         self._supervisor.starter.signal(one.name, number)
@@ -93,8 +99,16 @@ class Stopper:
             self._ask_later_ones()
             self._supervisor.pump(max(0.0, min(0.05, until - self._clock.now())))
             for one in whom:
-                if one.running and self._clock.now() >= self._kill_at.get(one.name, self._deadline):
-                    self._supervisor.starter.signal(one.name, signal.SIGKILL, whole=True)
+                if one.running:
+                    self._insist(one)
+
+    def _insist(self, one: Managed) -> None:
+        now = self._clock.now()
+        if now >= self._kill_at.get(one.name, self._deadline):
+            self._supervisor.starter.signal(one.name, signal.SIGKILL, whole=True)
+        elif now >= self._again_at.get(one.name, math.inf):
+            self._again_at[one.name] = now + AGAIN_AFTER_S
+            self._supervisor.starter.signal(one.name, _stop_signal(one))
 
     def _kill_rest(self) -> list[str]:
         supervisor = self._supervisor
@@ -122,3 +136,7 @@ class Stopper:
             if answer is not None:
                 return answer
         return None
+
+
+def _stop_signal(one: Managed) -> signal.Signals:
+    return signal.Signals[f"SIG{one.process.stop_signal.removeprefix('SIG')}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -109,6 +110,20 @@ def test_a_rank_that_ends_with_its_leader_has_time_for_its_report(tmp_path: Path
     slow = ("sh", "-c", f'"$@"; sleep 3; touch {report}', "nsys")
     done = recorded(pyz, *slow, "--", "sh", "-c", "exit 9", order='{"stop": "HUP", "patient": true}')
     assert (done.returncode, report.exists()) == (9, True)
+
+
+def test_an_order_that_is_given_again_reaches_it_however_early_the_first_was(pyz: Path) -> None:
+    argv = [PYTHON, "-I", "-S", str(pyz), "--recorded", ORDER, "sh", "-c", '"$@"', "nsys", "--", "sleep", "30"]
+    with subprocess.Popen(argv) as process:
+        try:
+            for _ in range(600):
+                process.send_signal(signal.SIGURG)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    assert process.wait(0.1) == -signal.SIGTERM
+                    break
+            assert process.poll() is not None
+        finally:
+            process.kill()
 
 
 def test_what_cannot_be_started(tmp_path: Path, pyz: Path, nsys: Path) -> None:

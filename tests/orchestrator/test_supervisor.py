@@ -318,6 +318,18 @@ def test_some_are_told_after_others_have_ended(tmp_path: Path) -> None:
     assert bench.clock.time - begun < 2.5
 
 
+def test_an_order_that_came_too_early_comes_again(tmp_path: Path) -> None:
+    """SIGURG means nothing to a program that is just being started; TERM ends it, so one is enough."""
+    recorded, plain = (service(name, stop_signal=one, stop_wait_s=18.0) for name, one in (("a", "URG"), ("b", "TERM")))
+    bench = Bench(tmp_path, recorded, plain)
+    bench.starter.deaf = {"a", "b"}
+    bench.supervisor.wait(lambda: bench.state("b") is State.READY, 1.0)
+    assert Stopper(bench.supervisor, 60.0).run() == []
+    sent = [(name, number) for _, name, number in bench.starter.signals]
+    assert [number for name, number in sent if name == "a"] == [signal.SIGURG] * 4 + [signal.SIGKILL]
+    assert [number for name, number in sent if name == "b"] == [signal.SIGTERM, signal.SIGKILL]
+
+
 def test_one_shared_deadline_for_those_that_ignore_it(tmp_path: Path) -> None:
     """Eight that don't listen, in the first wave: the waves behind them still get their TERM, and it ends in time."""
     deaf = [service(f"deaf{i}", "base") for i in range(8)]
