@@ -17,7 +17,7 @@ _LETTER = r"(?:\s+(?i:is))?\W{0,12}(?:(?i:boxed|text)\W{1,4})*([A-D])(?![A-Za-z'
 _BOXED = re.compile(r"\\boxed\{\W*(?:text\W+)?([A-D])\W*\}")
 _ANSWER = re.compile(r"(?i:answer)" + _LETTER)
 _OPTION = re.compile(r"(?i:choice|option)" + _LETTER)
-_LOWER = re.compile(r"(?im)answer(?:\W*:\W*|\s+is\W+)([a-d])\W*$")
+_LOWER = re.compile(r"(?im)answer(?:[^\w:]*:\W*|\s+is\W+)([a-d])\W*$")  # the first colon: with many the time explodes
 _ALONE = re.compile(r"\W*([A-D])\W*")
 
 _INSTRUCTION = (

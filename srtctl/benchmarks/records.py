@@ -52,7 +52,8 @@ def _json(path: Path) -> list[Record]:
     found: list[Any]
     text = path.read_text(encoding="utf-8")
     try:
-        found = _whole(text) or [json.loads(line) for line in text.split("\n") if line.strip()]
+        whole = _whole(text)
+        found = [json.loads(line) for line in text.split("\n") if line.strip()] if whole is None else whole
         if len(found) == 1 and isinstance(found[0], dict) and isinstance(found[0].get("data"), list):
             found = found[0]["data"]
     except ValueError as error:
@@ -62,14 +63,14 @@ def _json(path: Path) -> list[Record]:
     return found
 
 
-def _whole(text: str) -> list[Any]:
-    """What one JSON document holds; empty where it is none."""
+def _whole(text: str) -> list[Any] | None:
+    """What one JSON document holds; None where it is none."""
     try:
         found = json.loads(text)
     except ValueError:
         if text.lstrip().startswith("["):
             raise
-        return []
+        return None
     return found if isinstance(found, list) else [found]
 
 

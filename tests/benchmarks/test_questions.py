@@ -65,6 +65,13 @@ def test_letters_that_models_choose(text: str, letter: str | None) -> None:
     assert of("mmlu").read_answer(text) == letter
 
 
+@pytest.mark.timeout(30)
+def test_a_model_that_loops_is_read_at_once() -> None:
+    """A place for the colon that is open makes time grow with the square of the length: here, to minutes."""
+    assert of("mmlu").read_answer("The answer" + ":" * 100_000) is None
+    assert of("mmlu").read_answer("The answer" + " |:---:|" * 10_000 + " b") == "B"
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [
@@ -189,6 +196,7 @@ def test_long_contexts_lose_their_middle(tmp_path: Path) -> None:
     ("name", "file", "text", "fault"),
     [
         ("gsm8k", "d.jsonl", "", "holds no records"),
+        ("gsm8k", "d.json", "[\n]\n", "holds no records"),
         ("gsm8k", "d.jsonl", "{", "neither JSON lines nor one JSON array"),
         ("gsm8k", "d.jsonl", "[1]", "no object"),
         ("gsm8k", "d.jsonl", '{"question": "q"}', "record 1 has no answer"),
