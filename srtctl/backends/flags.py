@@ -120,9 +120,8 @@ def flag_problems(
         for name, value in getattr(flags, part).items():
             flag = spell(name)
             if flag in seen:
-                problems.append(
-                    Problem("doubled-flag", f"the same flag as {seen[flag]}", f"{key}.{part}.{name}", value)
-                )
+                text, hint = f"the same flag as {seen[flag]}", f"spell it {seen[flag]}, as it is written already"
+                problems.append(Problem("doubled-flag", text, f"{key}.{part}.{name}", value, hint=hint))
             seen[flag] = name
             if flag in owned[part] and (owned[part][flag] is None or owned[part][flag] != value):
                 text = "placement decides this flag; the value given here is not used"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,15 @@ def _lines_left(document: Document, variant: Variant, groups: Sequence[str]) -> 
     """Where each key is written that no group has taken the place of."""
     owned = tuple(f"{path}." for group in groups for path in OWNED[group])
     mine = {key: line for key, line in variant.lines.items() if not any(f"{key}.".startswith(path) for path in owned)}
-    return {key: f"{document.path}:{line}" for key, line in mine.items()}
+    mappings = _above(variant.lines)
+    left = _above(key for key in mine if key not in mappings)
+    # A mapping of which nothing is left says nothing either: its line would hide those of the groups in it.
+    return {key: f"{document.path}:{line}" for key, line in mine.items() if key not in mappings or key in left}
+
+
+def _above(keys: Iterable[str]) -> set[str]:
+    """Every key that has one of `keys` inside it."""
+    return {key[:end] for key in keys for end, letter in enumerate(key) if letter == "."}
 
 
 def _content_problems(prepared: Prepared, source: Callable[[str], str]) -> list[Problem]:

@@ -45,6 +45,25 @@ def test_the_keys_inside_a_mapping_given_on_the_command_line(points_of: Callable
     assert sources.written("backend.decode_speedup_ratio") == ""
 
 
+def test_what_a_group_took_from_the_recipe_is_the_groups(points_of: Callable[..., list[ComposedPoint]]) -> None:
+    text = """\
+    name: r
+    model: {path: "builtin:tiny"}
+    resources: {agg_nodes: 1, agg_workers: 1}
+    backend:
+      type: sglang
+      sglang_config:
+        aggregated: {tp-size: 8}
+    benchmark: {type: manual}
+    """
+    flag = "backend.sglang_config.aggregated.tp-size"
+    assert points_of(text)[0].sources.written(flag).endswith("recipe.yaml:7")
+    sources = points_of(text, "mode=h200-agg-tp8")[0].sources
+    for key in (flag, "resources.agg_workers"):
+        assert sources.written(key).startswith("mode=h200-agg-tp8 ("), key
+    assert sources.written("backend.type").endswith("recipe.yaml:5")
+
+
 def test_dry_run_shows_them(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     words = [sys.executable, "-m", "srtctl", "dry-run", "-f", "recipe.yaml", "cluster=local", "--sources"]

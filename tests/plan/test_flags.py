@@ -80,12 +80,14 @@ def test_flags_that_placement_decides() -> None:
         prefill={"host": "0.0.0.0", "disaggregation-mode": "prefill", "served-model-name": "x"},
         decode={"disaggregation_mode": "prefill", "tp": 1, "tp-size": 2},
     )
-    found = {(problem.rule, problem.key) for problem in BACKENDS["sglang"].check(made)}
-    assert found == {
+    found = {(problem.rule, problem.key): problem for problem in BACKENDS["sglang"].check(made)}
+    assert set(found) == {
         ("owned-flag", "backend.sglang_config.prefill.host"),
         ("owned-flag", "backend.sglang_config.decode.disaggregation_mode"),
         ("doubled-flag", "backend.sglang_config.decode.tp-size"),
     }
+    # Whoever overrides a recipe's flag under another name learns which name it has there.
+    assert found["doubled-flag", "backend.sglang_config.decode.tp-size"].hint == "spell it tp, as it is written already"
 
 
 @pytest.mark.parametrize(
