@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srtctl.errors import Problem, SrtctlError
+from srtctl.plan import optiontext
 from srtctl.plan.duration import format_time_limit, parse_time_limit
 from srtctl.plan.model import Plan
 from srtctl.schema import JobConfig
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _OPTION = re.compile(r"[a-z][a-z0-9-]*")
-_UNQUOTED = re.compile(r"[A-Za-z0-9_.,:/@%+=\[\]&|*~^()!<>-]+")
-# Slurm reads quotes and backslashes in these lines; a line break would begin a line of its own.
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\"'\\`$]")
 
 # Who says one of these knows what of a node the job needs.
 _SHARES = frozenset({"exclusive", "oversubscribe", "share", "cpus-per-task", "cpus-per-gpu", "mincpus", "mem",
@@ -172,10 +170,10 @@ def _line(name: str, value: Any) -> str:
         raise _refused(name, name, "lower-case letters, digits and dashes")
     if value is None or value is True:
         return f"--{name}"
-    text = str(value)
-    if not text or _FORBIDDEN.search(text):
-        raise _refused(name, value, "a text without line breaks, quotes, backslashes and dollar signs")
-    return f"--{name}={text}" if _UNQUOTED.fullmatch(text) else f'--{name}="{text}"'
+    text = optiontext.quoted(str(value))
+    if text is None:
+        raise _refused(name, value, optiontext.ALLOWED)
+    return f"--{name}={text}"
 
 
 def _refused(name: str, value: Any, allowed: str) -> SrtctlError:

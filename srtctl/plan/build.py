@@ -87,7 +87,7 @@ def build_plan(
     Raises:
         SrtctlError: The job can't be placed.
     """
-    job = replace(job, model=replace(job.model, path=model_path, served_name=served_name(job)))
+    job = replace(job, model=replace(job.model, path=model_path, served_name=served_name(job, model_path)))
     draft = _draft(job, programs_inside(job, programs), model_path, tokenizer_path, setup_script_text)
     topology, frontends = draft.topology, _add_frontends(draft)
     return Plan(
@@ -169,15 +169,16 @@ def build_steps(job: JobConfig, plan: Plan, programs: Programs, config_id: str, 
     return replace(point, steps=tuple(with_tokenizer(job, step, *paths) for step in point.steps), windows=windows(job))
 
 
-def served_name(job: JobConfig) -> str:
-    """The name that clients ask for: as said, else the engine flags' own, else the model's name."""
+def served_name(job: JobConfig, model_path: str) -> str:
+    """The name that clients ask for: as said, else the engine flags' own, the model's name, its directory's."""
     if job.model.served_name:
         return job.model.served_name
     for role in ("prefill", "aggregated", "decode"):
         value = BACKENDS[job.backend.type].flags(job, role).get("served-model-name")
         if value:
             return str(value)
-    return job.model.name or job.model.path.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    path = model_path if job.model.path in job.cluster.model_paths else job.model.path
+    return job.model.name or path.rstrip("/").rpartition("/")[2].rpartition(":")[2]
 
 
 def _budgets(draft: _Draft) -> Budgets:

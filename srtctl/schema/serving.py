@@ -27,7 +27,7 @@ class ModelConfig:
         None, "Image that holds the engine: an alias of the cluster, a .sqsh path or a registry URI."
     )
     precision: Optional[str] = key(None, "Weight precision, such as nvfp4, fp8 or bf16; shown in results.")
-    served_name: Optional[str] = key(None, "Name that clients ask for; default: `name`.")
+    served_name: Optional[str] = key(None, "Name that clients ask for; default: `name`, else that of its directory.")
     tokenizer_path: Optional[str] = key(None, "Tokenizer for the client, where it is not in `path`.")
     stage_dir: Optional[str] = key(
         None, "Directory on nodes' own disks to copy the weights to first, once per node; kept."

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from srtctl.errors import Problem, Severity
+from srtctl.plan import optiontext
 from srtctl.plan.duration import ALLOWED, format_time_limit, parse_time_limit
 from srtctl.validate.context import Context, Rule
 
 _OPTION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\"'`\\$]")
 
 _SBATCH_OWNED = {
     "nodes": "it follows from resources",
@@ -95,14 +95,9 @@ def _options(where: str, values: Mapping[str, Any], owned: Mapping[str, str]) ->
             yield Problem("slurm-option", "this option is not free", key, value, hint=owned[name])
         elif isinstance(value, (Mapping, list, tuple)):
             yield Problem("slurm-option", "an option has one value", key, value, "text, a number, true, false or null")
-        elif isinstance(value, str) and _UNSAFE.search(value):
-            yield Problem(
-                "slurm-option",
-                "has a character that would end the option",
-                key,
-                value,
-                "one line without quotes, backslashes, $ and `",
-            )
+        elif isinstance(value, str) and value and optiontext.quoted(value) is None:
+            text = "has a character that would end the option"
+            yield Problem("slurm-option", text, key, value, optiontext.ALLOWED)
 
 
 def decode_nodes(context: Context) -> Iterator[Problem]:

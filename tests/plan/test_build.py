@@ -234,11 +234,12 @@ def test_mocker_commands() -> None:
         ({}, "tiny"),
         ({"model__served_name": "x"}, "x"),
         ({"model__name": None}, "v1"),
+        ({"model__name": None, "model__path": "r1", "cluster__model_paths": {"r1": "/models/v1"}}, "v1"),
         ({"backend__sglang_config": RoleFlags(prefill={"served_model_name": "y"})}, "y"),
     ],
 )
 def test_served_name(change: dict[str, Any], name: str) -> None:
-    assert served_name(disagg(backend="sglang", **{"model__path": "/models/v1/", **change})) == name
+    assert served_name(disagg(backend="sglang", **{"model__path": "/models/v1/", **change}), "/models/v1/") == name
 
 
 def test_programs_named_by_path_are_asked_for_their_release() -> None:

@@ -123,7 +123,27 @@ def test_the_allocation_s_time_is_bring_up_and_all_points() -> None:
     assert allocation_time_s(disagg(), 4) is None
 
 
-@pytest.mark.parametrize("value", ["x\n#SBATCH --qos=urgent", "x\r", 'a"b', "a'b", "a\\", "$(id)", "`id`", ""])
+def test_a_json_object_keeps_its_quotes() -> None:
+    made = slurm(disagg(), comment='{"a": {"b": 1}}')
+    assert '#SBATCH --comment=\'{"a": {"b": 1}}\'\n' in render_batch(made, plan_of(made))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x\n#SBATCH --qos=urgent",
+        "x\r",
+        'a"b',
+        '{"a": "\'"}',
+        '{"a": "$(id)"}',
+        '["a"]',
+        "a'b",
+        "a\\",
+        "$(id)",
+        "`id`",
+        "",
+    ],
+)
 def test_a_value_can_not_bring_a_line_of_its_own(value: str) -> None:
     made = slurm(disagg(), comment=value)
     with pytest.raises(SrtctlError, match="--comment"):

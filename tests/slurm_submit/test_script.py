@@ -27,6 +27,15 @@ def test_slurm_has_the_script_that_the_dry_run_showed(slurm_user: SlurmUser) -> 
     assert seen["Comment"] == "für n[1-2]; <a&b> #3 (50 %)"
 
 
+def test_a_json_comment_reaches_slurm(slurm_user: SlurmUser) -> None:
+    """As sites ask for it whose idle jobs are reaped."""
+    comment = '{"OccupiedIdleGPUsJobReaper":{"exemptIdleTimeMins":"60","reason":"benchmarking"}}'
+    recipe = slurm_user.job(more=f"sbatch_directives: {{comment: '{comment}'}}")
+    done = slurm_user.srtctl("apply", "-f", recipe)
+    assert done.returncode == 0, done.stderr
+    assert slurm_user.shown(slurm_user.manifest()["allocations"][0]["job_id"])["Comment"] == comment
+
+
 def test_every_queue_setting_reaches_slurm(slurm_user: SlurmUser) -> None:
     slurm_user.slurm(
         "scontrol", "create", "reservation", "ReservationName=mine", "StartTime=now", "Duration=10", "Users=root",
